@@ -1,0 +1,175 @@
+// Command bench compares the gateway with Caddy's reverse_proxy, and both with the bare upstream, in one run of interleaved rounds.
+//
+// It starts its own instant upstream (this binary again, as a process of its own) and two Caddies with the configurations beside
+// this file, loads them in turns over raw keep-alive connections, checks every answer whole and prints medians and the medians of
+// the per-round ratios:
+//
+//	go run ./loadtest/bench                             # everything, under three minutes
+//	go run ./loadtest/bench -sse-check 50000 -c 16      # only: 0 of 50,000 streamed answers truncated
+//	go run ./loadtest/bench -memory=false -profile prof # rounds, then CPU profiles of both Caddies
+//
+// CPU and memory of other processes are read from /proc, so it runs on Linux only.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func init() {
+	// The main goroutine starts the children; their death signal is tied to the thread it does so from.
+	runtime.LockOSThread()
+}
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	if len(os.Args) > 1 && os.Args[1] == "upstream" {
+		fs := flag.NewFlagSet("upstream", flag.ExitOnError)
+		pace := fs.Duration("pace", time.Second, "between the events of slow streams")
+		if err := fs.Parse(os.Args[2:]); err != nil {
+			return err
+		}
+		return runUpstream(*pace)
+	}
+	if !procSupported {
+		return errors.New("CPU and memory of other processes are read from /proc: linux only")
+	}
+
+	var (
+		p        plan
+		caddy    = flag.String("caddy", "bin/caddy", "the Caddy binary, with the gateway built in")
+		targets  = flag.String("targets", "", "what to compare (default all of "+strings.Join(allTargets, ",")+"; of -sse-check: "+gateway+")")
+		memoryOn = flag.Bool("memory", true, "measure the memory of open streams")
+		sseCheck = flag.Int("sse-check", 0, "only check that `n` streamed answers of each Caddy come whole")
+		profile  = flag.String("profile", "", "write CPU profiles of the Caddies under load into this `directory`")
+		asJSON   = flag.Bool("json", false, "print JSON instead of the table")
+		strict   = flag.Bool("strict", false, "exit 1 when a limit is missed")
+	)
+	flag.IntVar(&p.Rounds, "rounds", 5, "interleaved rounds")
+	flag.IntVar(&p.Concurrency, "c", 16, "connections of the closed loop")
+	flag.IntVar(&p.Requests, "n", 6000, "closed loop: plain requests per target and round")
+	flag.IntVar(&p.Streams, "n-sse", 3000, "closed loop: streamed requests per target and round")
+	flag.Float64Var(&p.Rate, "rate", 500, "open loop: requests a second")
+	flag.DurationVar(&p.Open, "open", 3500*time.Millisecond, "open loop: length per target, kind and round")
+	flag.IntVar(&p.Slices, "slices", 8, "parts each loop is cut in, targets taking turns")
+	flag.IntVar(&p.OpenStreams, "streams", 2000, "memory: open streams")
+	flag.DurationVar(&p.Pace, "pace", time.Second, "memory: between the events of a stream")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
+	}
+	if p.Rounds < 1 || p.Concurrency < 1 || p.Requests < 1 || p.Streams < 1 || p.Rate <= 0 || p.Open <= 0 || p.OpenStreams < 1 || p.Slices < 1 || p.Pace <= 0 || *sseCheck < 0 {
+		return errors.New("counts, rates and durations must be above zero")
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	binary, err := exec.LookPath(*caddy)
+	if err != nil {
+		return fmt.Errorf("%w (make build makes bin/caddy)", err)
+	}
+	if binary, err = filepath.Abs(binary); err != nil { // children run in directories of their own
+		return err
+	}
+	if *targets == "" {
+		*targets = strings.Join(allTargets, ",")
+		if *sseCheck > 0 {
+			*targets = gateway
+		}
+	}
+	names, err := parseTargets(ctx, *targets, binary)
+	if err != nil {
+		return err
+	}
+	if *sseCheck > 0 {
+		return runCheck(ctx, binary, names, *sseCheck, &p)
+	}
+	r, err := runAll(ctx, binary, names, &p, *profile, *memoryOn)
+	if err != nil {
+		return err
+	}
+	if *asJSON {
+		err = r.writeJSON(os.Stdout)
+	} else {
+		err = r.write(os.Stdout)
+	}
+	switch {
+	case err != nil:
+		return err
+	case len(r.broken()) > 0:
+		return errors.New("answers came back broken: " + strings.Join(r.broken(), "; "))
+	case *strict && len(r.missed()) > 0:
+		return errors.New("missed: " + strings.Join(r.missed(), "; "))
+	}
+	return nil
+}
+
+// runAll is the whole comparison. Memory comes last, from fresh processes.
+func runAll(ctx context.Context, caddy string, names []string, p *plan, profile string, memoryOn bool) (*report, error) {
+	cells, err := func() ([]cell, error) {
+		b, err := newBed(ctx, caddy, names, p.poolSize(), p.Pace)
+		if err != nil {
+			return nil, err
+		}
+		defer b.stop()
+		cells, err := runRounds(ctx, b, p, os.Stderr)
+		if err == nil && profile != "" {
+			err = profileTargets(ctx, b, profile, p, os.Stderr)
+		}
+		return cells, err
+	}()
+	if err != nil {
+		return nil, err
+	}
+	r := newReport(names, p, cells)
+	for _, name := range names {
+		if name == direct || !memoryOn {
+			continue
+		}
+		m, err := measureMemory(ctx, caddy, name, p, os.Stderr)
+		if err != nil {
+			return nil, err
+		}
+		r.Memory = append(r.Memory, m)
+	}
+	return r, nil
+}
+
+// runCheck is -sse-check.
+func runCheck(ctx context.Context, caddy string, names []string, n int, p *plan) error {
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == direct })
+	if len(names) == 0 {
+		return errors.New("-sse-check needs a Caddy among -targets")
+	}
+	b, err := newBed(ctx, caddy, names, p.Concurrency, p.Pace)
+	if err != nil {
+		return err
+	}
+	defer b.stop()
+	var errs []error
+	for _, t := range b.targets {
+		sum := checkStreams(ctx, t, n, p.Concurrency, os.Stderr)
+		fmt.Printf("%s: %d streamed answers at concurrency %d: %d truncated, %d failed\n", t.name, sum.Requests, p.Concurrency, sum.Truncated, sum.Failed)
+		if err := sum.problem(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", t.name, err))
+		}
+	}
+	return errors.Join(append(errs, ctx.Err(), b.alive())...)
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// profileTargets writes a CPU profile of each Caddy under each kind of load: <dir>/<target>-<kind>.pprof.
+func profileTargets(ctx context.Context, b *bed, dir string, p *plan, progress io.Writer) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	const seconds = 5
+	for _, t := range b.targets {
+		if t.admin == "" {
+			continue
+		}
+		for _, k := range kinds {
+			path := filepath.Join(dir, t.name+"-"+k.String()+".pprof")
+			fmt.Fprintf(progress, "profiling into %s\n", path)
+			load, stop := context.WithCancel(ctx)
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				for load.Err() == nil {
+					closedLoop(load, t.pool, k, p.count(k), p.Concurrency)
+				}
+			}()
+			err := fetchProfile(ctx, t.admin, seconds, path)
+			stop()
+			<-ended
+			if err != nil {
+				return fmt.Errorf("profile of %s: %w", t.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func fetchProfile(ctx context.Context, admin string, seconds int, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds+10)*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", admin, seconds), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("admin API: %s", resp.Status)
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(f, resp.Body); err != nil {
+		_ = f.Close() // the copy's error says more
+		return err
+	}
+	return f.Close()
+}

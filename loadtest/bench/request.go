@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// kind is a way of asking: plain and streamed answers are measured apart.
+type kind uint8
+
+const (
+	plain kind = iota
+	stream
+	slowStream // one event a pace, until the client leaves
+)
+
+var kinds = []kind{plain, stream}
+
+func (k kind) String() string { return [...]string{"plain", "sse", "slow sse"}[k] }
+
+func (k kind) check() func([]byte) error {
+	if k == plain {
+		return checkPlain
+	}
+	return checkStream
+}
+
+// requestBytes is a whole HTTP request of about 2 KB, the same for every target but for the Host. Usage is asked for, so that all
+// targets have the same events to deliver.
+func requestBytes(addr, token string, k kind) []byte {
+	const system = "You are a careful assistant. Answer briefly, name your sources, and say so when you do not know. "
+	const user = `What is the answer to the question, and why is it \"forty-two\"? Explain as you would to a colleague — in one line. `
+	options := ""
+	switch k {
+	case stream:
+		options = `,"stream":true,"stream_options":{"include_usage":true}`
+	case slowStream:
+		options = `,"stream":true,"stream_options":{"include_usage":true},"metadata":{"pace":"slow"}`
+	}
+	body := fmt.Sprintf(`{"model":"bench","messages":[{"role":"system","content":"%s"},{"role":"user","content":"%s"}],"temperature":0.7,"max_tokens":256%s}`,
+		strings.Repeat(system, 8), strings.Repeat(user, 10), options)
+	return fmt.Appendf(nil, "POST /v1/chat/completions HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: application/json, text/event-stream\r\n"+
+		"Authorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", addr, token, len(body), body)
+}

@@ -1,0 +1,435 @@
+package openai
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Caps on counts (security X9). They are far above what any provider accepts.
+const (
+	maxFields   = 256
+	maxMessages = 16384
+	maxTools    = 1024
+	maxModel    = 256 // bytes
+)
+
+// Request is a thin view of a request body. It has validated the whole and
+// knows where the top-level fields are; nothing else is decoded, so that every
+// byte the gateway does not need reaches the upstream as the client sent it
+// (contract R1). It is immutable and safe for concurrent use.
+type Request struct {
+	Endpoint Endpoint
+	Model    string
+	Stream   bool
+
+	// IncludeUsage is the client's own stream_options.include_usage.
+	IncludeUsage bool
+
+	body   []byte
+	fields []field
+	inline [16]field
+	seen   [knownFields]int16 // index into fields + 1
+}
+
+// field is a top-level member: where its key begins and ends (quotes included)
+// and its value.
+type field struct{ key, keyEnd, val, end int32 }
+
+// The fields the gateway reads. Each may occur once, in exact case (security
+// X9): two readers that pick different ones of two `model` fields would see two
+// different requests.
+const (
+	fModel = iota
+	fMessages
+	fStream
+	fStreamOptions
+	fTools
+	fToolChoice
+	fUser
+	fN
+	fMaxTokens
+	fMaxCompletionTokens
+	fMaxOutputTokens
+	fTemperature
+	fTopP
+	fPresencePenalty
+	fFrequencyPenalty
+	fTopLogprobs
+	fLogprobs
+	fStop
+	fReasoningEffort
+	fResponseFormat
+	fInput
+	fPrompt
+
+	knownFields
+)
+
+var fieldNames = [knownFields]string{
+	"model", "messages", "stream", "stream_options", "tools", "tool_choice", "user", "n", "max_tokens", "max_completion_tokens",
+	"max_output_tokens", "temperature", "top_p", "presence_penalty", "frequency_penalty", "top_logprobs", "logprobs", "stop",
+	"reasoning_effort", "response_format", "input", "prompt",
+}
+
+// fieldsByLength finds candidates for a key without hashing it. Keys that differ
+// from a name in length can still fold to it (U+017F is two bytes and folds to
+// s), so anything beyond ASCII takes the slow way.
+var fieldsByLength = func() (t [32][]int8) {
+	for f, name := range fieldNames {
+		t[len(name)] = append(t[len(name)], int8(f)) //nolint:gosec // knownFields is small
+	}
+	return
+}()
+
+// lookUp returns the known field that key names, -1 for none. exact is false for
+// a variant in case.
+func lookUp(key []byte) (f int, exact bool) {
+	simple := true
+	for _, c := range key {
+		if c >= utf8.RuneSelf || c == '\\' {
+			simple = false
+			break
+		}
+	}
+	if simple {
+		if len(key) >= len(fieldsByLength) {
+			return -1, false
+		}
+		for _, f := range fieldsByLength[len(key)] {
+			if string(key) == fieldNames[f] {
+				return int(f), true
+			}
+			if strings.EqualFold(string(key), fieldNames[f]) {
+				return int(f), false
+			}
+		}
+		return -1, false
+	}
+	name := unquote(key)
+	for f, known := range fieldNames {
+		if name == known {
+			return f, true
+		}
+		if strings.EqualFold(name, known) {
+			return f, false
+		}
+	}
+	return -1, false
+}
+
+// unquote decodes what stands between the quotes of a valid JSON string.
+func unquote(b []byte) string {
+	for _, c := range b {
+		if c == '\\' {
+			var s string
+			_ = json.Unmarshal(append(append([]byte{'"'}, b...), '"'), &s)
+			return s
+		}
+	}
+	return string(b)
+}
+
+// ParseRequest views body as a request to ep. The body is kept and must not
+// change afterwards. The error is a 400 that names the field or the offset.
+func ParseRequest(ep Endpoint, body []byte) (*Request, *Error) {
+	if !utf8.Valid(body) {
+		return nil, InvalidRequest("", "We could not parse the JSON body of your request: invalid UTF-8 at offset %d.", invalidUTF8(body))
+	}
+	r := &Request{Endpoint: ep, body: body}
+	r.fields = r.inline[:0]
+	s := scanner{b: body}
+	if e := r.scan(&s); e != nil {
+		return nil, e
+	}
+	if s.end(); s.fault != "" {
+		return nil, InvalidRequest("", "We could not parse the JSON body of your request: %v.", s.err())
+	}
+	if r.seen[fModel] == 0 {
+		return nil, InvalidRequest("model", "You must provide a model parameter.")
+	}
+	if ep == Chat && r.seen[fMessages] == 0 {
+		return nil, InvalidRequest("messages", "Missing required parameter: 'messages'.")
+	}
+	if ep == Embeddings && r.Stream {
+		return nil, InvalidRequest("stream", "Embeddings cannot be streamed.")
+	}
+	return r, nil
+}
+
+func invalidUTF8(b []byte) (at int) {
+	for at < len(b) {
+		r, n := utf8.DecodeRune(b[at:])
+		if r == utf8.RuneError && n == 1 {
+			return at
+		}
+		at += n
+	}
+	return at
+}
+
+// scan walks the top level. Faults of syntax stay in s.
+func (r *Request) scan(s *scanner) *Error {
+	if s.peek(); s.i == len(s.b) {
+		return InvalidRequest("", "The request body is empty; a JSON object is expected.")
+	}
+	if !s.enterObject() {
+		return nil
+	}
+	for n := 0; ; {
+		key, ok := s.nextMember(&n)
+		if !ok {
+			return nil
+		}
+		if n > maxFields {
+			return InvalidRequest("", "The request has more than %d top-level fields.", maxFields)
+		}
+		keyEnd := s.i - 1
+		for s.b[keyEnd-1] != '"' {
+			keyEnd--
+		}
+		s.space()
+		at := field{key: int32(keyEnd - len(key) - 2), keyEnd: int32(keyEnd), val: int32(s.i)} //nolint:gosec // bodies are capped far below 2 GiB
+		f, exact := lookUp(key)
+		if f >= 0 {
+			if !exact {
+				return InvalidRequest(fieldNames[f], "The field %s must be written '%s'.", quoteForMessage(unquote(key)), fieldNames[f])
+			}
+			if r.seen[f] != 0 {
+				return InvalidRequest(fieldNames[f], "The field '%s' occurs more than once.", fieldNames[f])
+			}
+		}
+		if f >= 0 {
+			if e := r.read(f, s); e != nil {
+				return e
+			}
+		} else {
+			s.skip()
+		}
+		if s.fault != "" {
+			return nil
+		}
+		at.end = int32(s.i) //nolint:gosec // see above
+		r.fields = append(r.fields, at)
+		if f >= 0 {
+			r.seen[f] = int16(len(r.fields)) //nolint:gosec // at most maxFields
+		}
+	}
+}
+
+func quoteForMessage(s string) string { return "'" + Cut(s, 64) + "'" }
+
+// ranges are OpenAI's, from the reference of its API.
+var ranges = [knownFields]struct {
+	lo, hi  float64
+	integer bool
+}{
+	fN:                   {1, 128, true},
+	fMaxTokens:           {1, 1 << 31, true},
+	fMaxCompletionTokens: {1, 1 << 31, true},
+	fMaxOutputTokens:     {1, 1 << 31, true},
+	fTemperature:         {0, 2, false},
+	fTopP:                {0, 1, false},
+	fPresencePenalty:     {-2, 2, false},
+	fFrequencyPenalty:    {-2, 2, false},
+	fTopLogprobs:         {0, 20, true},
+}
+
+// read checks the value of a known field and goes over it.
+func (r *Request) read(f int, s *scanner) *Error {
+	switch f {
+	case fModel:
+		return r.readModel(s)
+	case fMessages:
+		if r.Endpoint == Chat {
+			return r.readMessages(s)
+		}
+	case fStream:
+		v := s.value()
+		r.Stream = string(v) == "true"
+		if !r.Stream && s.fault == "" && string(v) != "false" && string(v) != "null" {
+			return InvalidRequest("stream", "Invalid type for 'stream': expected a boolean.")
+		}
+		return nil
+	case fStreamOptions:
+		return r.readStreamOptions(s)
+	case fTools:
+		return readTools(s)
+	}
+	if ranges[f].hi != 0 {
+		return readNumber(f, s)
+	}
+	s.skip()
+	return nil
+}
+
+func (r *Request) readModel(s *scanner) *Error {
+	if s.peek() != '"' {
+		return InvalidRequest("model", "Invalid type for 'model': expected a string.")
+	}
+	v := s.value()
+	if s.fault != "" {
+		return nil
+	}
+	r.Model = unquote(v[1 : len(v)-1])
+	switch {
+	case r.Model == "":
+		return InvalidRequest("model", "You must provide a model parameter.")
+	case len(r.Model) > maxModel:
+		return InvalidRequest("model", "Invalid 'model': longer than %d bytes.", maxModel)
+	case strings.ContainsFunc(r.Model, func(c rune) bool { return c < 0x20 || c == 0x7f }):
+		return InvalidRequest("model", "Invalid 'model': control characters.")
+	}
+	return nil
+}
+
+func readNumber(f int, s *scanner) *Error {
+	name, want := fieldNames[f], ranges[f]
+	kind := "a number"
+	if want.integer {
+		kind = "an integer"
+	}
+	c := s.peek()
+	v := s.value()
+	if s.fault != "" || string(v) == "null" {
+		return nil
+	}
+	x, err := strconv.ParseFloat(string(v), 64)
+	if c != '-' && (c < '0' || c > '9') || want.integer && x != float64(int64(x)) {
+		return InvalidRequest(name, "Invalid type for '%s': expected %s.", name, kind)
+	}
+	if err != nil || x < want.lo || x > want.hi {
+		return InvalidRequest(name, "Invalid '%s': expected %s from %v to %v, got %s.", name, kind, want.lo, want.hi, Cut(string(v), 32))
+	}
+	return nil
+}
+
+func readTools(s *scanner) *Error {
+	if s.peek() != '[' {
+		if string(s.value()) == "null" || s.fault != "" {
+			return nil
+		}
+		return InvalidRequest("tools", "Invalid type for 'tools': expected an array of objects.")
+	}
+	s.enterArray()
+	for n := 0; s.nextElement(&n); s.skip() {
+		if n > maxTools {
+			return InvalidRequest("tools", "Invalid 'tools': more than %d.", maxTools)
+		}
+		if s.peek() != '{' {
+			return InvalidRequest(fmt.Sprintf("tools[%d]", n-1), "Invalid type for 'tools[%d]': expected an object.", n-1)
+		}
+	}
+	return nil
+}
+
+func (r *Request) readStreamOptions(s *scanner) *Error {
+	if s.peek() != '{' {
+		if string(s.value()) == "null" || s.fault != "" {
+			return nil
+		}
+		return InvalidRequest("stream_options", "Invalid type for 'stream_options': expected an object.")
+	}
+	s.enterObject()
+	for n := 0; ; {
+		key, ok := s.nextMember(&n)
+		if !ok {
+			return nil
+		}
+		v := s.value()
+		if unquote(key) != includeUsage || s.fault != "" {
+			continue
+		}
+		r.IncludeUsage = string(v) == "true"
+		if !r.IncludeUsage && string(v) != "false" && string(v) != "null" {
+			return InvalidRequest("stream_options.include_usage", "Invalid type for 'stream_options.include_usage': expected a boolean.")
+		}
+	}
+}
+
+func (r *Request) readMessages(s *scanner) *Error {
+	if s.peek() != '[' {
+		return InvalidRequest("messages", "Invalid type for 'messages': expected an array of objects.")
+	}
+	s.enterArray()
+	n := 0
+	for s.nextElement(&n) {
+		if n > maxMessages {
+			return InvalidRequest("messages", "Invalid 'messages': more than %d.", maxMessages)
+		}
+		if s.peek() != '{' {
+			return InvalidRequest(fmt.Sprintf("messages[%d]", n-1), "Invalid type for 'messages[%d]': expected an object.", n-1)
+		}
+		if e := readMessage(s, n-1); e != nil {
+			return e
+		}
+	}
+	if n == 0 && s.fault == "" {
+		return InvalidRequest("messages", "Invalid 'messages': empty array. Expected an array with minimum length 1.")
+	}
+	return nil
+}
+
+func readMessage(s *scanner, at int) *Error {
+	s.enterObject()
+	known, seen := false, false
+	for n := 0; ; {
+		key, ok := s.nextMember(&n)
+		if !ok {
+			break
+		}
+		v := s.value()
+		if string(key) != "role" && unquote(key) != "role" || s.fault != "" {
+			continue
+		}
+		if seen {
+			return InvalidRequest(fmt.Sprintf("messages[%d].role", at), "The field 'messages[%d].role' occurs more than once.", at)
+		}
+		seen = true
+		known = knownRole(v)
+	}
+	if s.fault != "" {
+		return nil
+	}
+	param := "messages[" + strconv.Itoa(at) + "].role"
+	switch {
+	case !seen:
+		return InvalidRequest(param, "Missing required parameter: '%s'.", param)
+	case !known:
+		return InvalidRequest(param, "Invalid value for '%s': supported are 'system', 'developer', 'user', 'assistant', 'tool' and 'function'.", param)
+	}
+	return nil
+}
+
+func knownRole(v []byte) bool {
+	switch string(v) {
+	case `"system"`, `"developer"`, `"user"`, `"assistant"`, `"tool"`, `"function"`:
+		return true
+	}
+	return false
+}
+
+// Body returns the body as it came. It must not be changed.
+func (r *Request) Body() []byte { return r.body }
+
+// Field returns the bytes of a top-level field's value, nil when it is absent.
+// Of an unknown field that occurs twice the last is returned, as most decoders
+// do.
+func (r *Request) Field(name string) []byte {
+	for i := len(r.fields) - 1; i >= 0; i-- {
+		if f := r.fields[i]; r.named(f, name) {
+			return r.body[f.val:f.end]
+		}
+	}
+	return nil
+}
+
+func (r *Request) named(f field, name string) bool {
+	key := r.body[f.key+1 : f.keyEnd-1]
+	if string(key) == name {
+		return true
+	}
+	return len(key) > len(name) && unquote(key) == name
+}

@@ -1,0 +1,132 @@
+package openai
+
+import (
+	"net/http"
+	"sync"
+	"time"
+)
+
+// keepAlive is the comment that fills a silence (contract S7).
+const keepAlive = ": keep-alive\n\n"
+
+// StreamWriter owns one client's event stream: from its making to its Close
+// nobody else writes to the response. Its methods belong to one goroutine; the
+// keep-alives come from a timer of its own, so a stream needs no goroutine.
+type StreamWriter struct {
+	w     http.ResponseWriter
+	flush *http.ResponseController
+	quiet time.Duration
+
+	mu        sync.Mutex
+	timer     *time.Timer
+	last      time.Time // of the last write
+	committed bool
+	ended     bool
+	err       error
+}
+
+// NewStreamWriter takes w over. After every silence of quiet a comment is sent,
+// the first of which commits the 200; 0 or less means never.
+func NewStreamWriter(w http.ResponseWriter, quiet time.Duration) *StreamWriter {
+	s := &StreamWriter{w: w, flush: http.NewResponseController(w), quiet: quiet}
+	if quiet > 0 {
+		s.last = time.Now()
+		s.timer = time.AfterFunc(quiet, s.tick)
+	}
+	return s
+}
+
+// tick sends a keep-alive if the silence has lasted, and arms the timer for the
+// time that is left otherwise: a write then costs no timer operation.
+func (s *StreamWriter) tick() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended || s.err != nil {
+		return
+	}
+	left := s.quiet - time.Since(s.last)
+	if left <= 0 {
+		s.write([]byte(keepAlive))
+		left = s.quiet
+	}
+	s.timer.Reset(left)
+}
+
+// Committed reports whether the 200 has been sent.
+func (s *StreamWriter) Committed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.committed
+}
+
+// Write sends whole events: one write, one flush. The first one commits, and
+// leaves together with the header. The error says that the client has gone.
+func (s *StreamWriter) Write(events []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return 0, http.ErrBodyNotAllowed
+	}
+	s.write(events)
+	if s.err != nil {
+		return 0, s.err
+	}
+	return len(events), nil
+}
+
+func (s *StreamWriter) write(events []byte) {
+	if s.err != nil {
+		return
+	}
+	if !s.committed {
+		s.committed = true
+		h := s.w.Header()
+		h["Content-Type"] = eventStream
+		// no-transform keeps compressing middlewares from buffering events; the
+		// second header does the same for nginx in front of us.
+		h["Cache-Control"] = noTransform
+		h["X-Accel-Buffering"] = noBuffering
+		s.w.WriteHeader(http.StatusOK)
+	}
+	if s.timer != nil {
+		s.last = time.Now()
+	}
+	if _, s.err = s.w.Write(events); s.err == nil {
+		s.err = s.flush.Flush()
+	}
+}
+
+// Header values shared by all streams; net/http only reads them.
+var (
+	eventStream = []string{"text/event-stream"}
+	noTransform = []string{"no-cache, no-transform"}
+	noBuffering = []string{"no"}
+)
+
+// Fail ends the stream visibly (contract S4): with a status as long as nothing
+// has been sent, with an error event after that.
+func (s *StreamWriter) Fail(e *Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
+	s.ended = true
+	if !s.committed {
+		s.committed = true
+		e.WriteTo(s.w)
+		return
+	}
+	s.write(e.AppendEvent(nil))
+}
+
+// Close gives the response back. Once it has returned nothing is written any
+// more, a keep-alive that was about to be included.
+func (s *StreamWriter) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+}

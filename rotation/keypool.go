@@ -1,0 +1,112 @@
+package rotation
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/universal-ai-gateway/magicproxy/provider"
+)
+
+// Key is one API key as a configuration has it: the secret, and the state that
+// outlives the configuration.
+type Key struct {
+	// Secret is empty for a provider that needs no key.
+	Secret string
+
+	// ID is the beginning of the secret's SHA-256: what operators see of it.
+	ID string
+
+	state *keyState
+}
+
+// KeyID returns the ID of a secret: the first 12 hex digits of its SHA-256.
+func KeyID(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:6])
+}
+
+// maxPairs bounds the models remembered per key: callers choose their names.
+const maxPairs = 256
+
+// keyState is what is known of one key of one provider.
+type keyState struct {
+	health
+
+	// used orders keys by their last use; the values come from uses.
+	used atomic.Uint64
+
+	// pairs holds the models this key was refused for (403, 404).
+	mu    sync.Mutex
+	pairs map[string]*health
+	some  atomic.Bool // pairs is not empty: spares the lock
+}
+
+// uses counts takes of keys over all providers: a clock that never repeats.
+var uses atomic.Uint64
+
+// pair returns the key's state for a model, nil while nothing is wrong with it.
+func (k *keyState) pair(model string) *health {
+	if !k.some.Load() {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.pairs[model]
+}
+
+// failPair marks the key for one model.
+func (k *keyState) failPair(model string, g grant, now int64, kind provider.Kind, given, limit time.Duration) {
+	k.mu.Lock()
+	if k.pairs == nil {
+		k.pairs = make(map[string]*health)
+	}
+	h := k.pairs[model]
+	if h == nil {
+		for old := range k.pairs { // any: the map's order is random
+			if len(k.pairs) < maxPairs {
+				break
+			}
+			delete(k.pairs, old)
+		}
+		h = new(health)
+		k.pairs[model] = h
+		k.some.Store(true)
+	}
+	k.mu.Unlock()
+	h.fail(g, now, kind, given, limit)
+}
+
+// reset forgets everything held against the key.
+func (k *keyState) reset() {
+	k.health.reset()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, h := range k.pairs {
+		h.reset()
+	}
+	clear(k.pairs)
+	k.some.Store(false)
+}
+
+// ready reports whether the key could serve the model now.
+func (k *keyState) ready(model string, now int64) bool {
+	if !k.health.ready(now) {
+		return false
+	}
+	p := k.pair(model)
+	return p == nil || p.ready(now)
+}
+
+// due returns when the key can serve the model, as health.due does.
+func (k *keyState) due(model string) (at int64, early bool, cause provider.Kind) {
+	at, early, cause = k.health.due()
+	if p := k.pair(model); p != nil {
+		if pat, pearly, pcause := p.due(); pat > at {
+			return pat, early && pearly, pcause
+		}
+	}
+	return at, early, cause
+}

@@ -1,0 +1,173 @@
+package rotation
+
+import (
+	"sync"
+	"time"
+
+	"github.com/universal-ai-gateway/magicproxy/provider"
+)
+
+// Provider is one configured provider: how to reach it, its keys, its limits.
+// It is immutable once made and safe for concurrent use; what changes lives in
+// its State, which outlives it.
+type Provider struct {
+	Name   string
+	Client provider.Provider
+	Keys   []Key
+
+	// FirstTimeout, IdleTimeout and Timeout are the timers of contract S6.
+	FirstTimeout, IdleTimeout, Timeout time.Duration
+
+	// Quarantine is the longest cooling; 0 turns cooling off.
+	Quarantine time.Duration
+
+	// MaxConcurrent bounds the calls under way, 0 for no bound; Queue how many
+	// more may wait.
+	MaxConcurrent, Queue int
+
+	state *State
+}
+
+// State is what outlives a configuration of one provider at one address: the
+// health of its keys and targets, the calls under way. Whoever pools it keys it
+// by the provider's name and address, so that a corrected URL starts afresh. The
+// zero value is ready; it is safe for concurrent use.
+type State struct {
+	limit limiter
+
+	mu      sync.Mutex
+	keys    map[string]*keyState
+	targets map[string]*targetState
+}
+
+// targetState is what is known of one model at one address.
+type targetState struct {
+	health
+	model string
+}
+
+// maxTargets bounds the models remembered per provider: callers choose their
+// names. Those a configuration names are never more than a few.
+const maxTargets = 1024
+
+func (s *State) key(id string) *keyState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := s.keys[id]
+	if k == nil {
+		if s.keys == nil {
+			s.keys = make(map[string]*keyState)
+		}
+		k = new(keyState)
+		s.keys[id] = k
+	}
+	return k
+}
+
+func (s *State) target(model string) *targetState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.targets[model]
+	if t == nil {
+		if s.targets == nil {
+			s.targets = make(map[string]*targetState)
+		}
+		for old, o := range s.targets { // forget healthy ones only: the others carry news
+			if len(s.targets) < maxTargets {
+				break
+			}
+			if o.until.Load() == 0 || len(s.targets) >= 2*maxTargets {
+				delete(s.targets, old)
+			}
+		}
+		t = &targetState{model: model}
+		s.targets[model] = t
+	}
+	return t
+}
+
+// Bind connects a provider with the state that outlives it, and its secrets
+// with their states; no secret at all means one that is empty. A secret that
+// occurs twice counts once. Call it before the provider is used.
+func (p *Provider) Bind(s *State, secrets []string) {
+	p.state = s
+	p.Keys = nil
+	if len(secrets) == 0 {
+		secrets = []string{""}
+	}
+	seen := make(map[string]bool, len(secrets))
+	for _, secret := range secrets {
+		id := ""
+		if secret != "" {
+			id = KeyID(secret)
+		}
+		if !seen[secret] {
+			seen[secret] = true
+			p.Keys = append(p.Keys, Key{Secret: secret, ID: id, state: s.key(id)})
+		}
+	}
+}
+
+// Load returns the calls under way at the provider, and those waiting.
+func (p *Provider) Load() (active, waiting int) { return p.state.limit.load() }
+
+// KeyStatus is what operators see of a key.
+type KeyStatus struct {
+	// ID is the beginning of the key's SHA-256, empty for a provider without.
+	ID string `json:"id"`
+	Status
+	Models map[string]Status `json:"models,omitempty"`
+}
+
+// KeyStatuses returns the states of the provider's keys, in the configuration's
+// order.
+func (p *Provider) KeyStatuses(now time.Time) []KeyStatus {
+	all := make([]KeyStatus, len(p.Keys))
+	for i, k := range p.Keys {
+		all[i] = KeyStatus{ID: k.ID, Status: k.state.status(now.UnixNano())}
+		k.state.mu.Lock()
+		for model, h := range k.state.pairs {
+			if s := h.status(now.UnixNano()); s.State != States[0] {
+				if all[i].Models == nil {
+					all[i].Models = make(map[string]Status)
+				}
+				all[i].Models[model] = s
+			}
+		}
+		k.state.mu.Unlock()
+	}
+	return all
+}
+
+// TargetStatuses returns the states of the provider's models that have been
+// asked for, or are configured.
+func (p *Provider) TargetStatuses(now time.Time) map[string]Status {
+	p.state.mu.Lock()
+	defer p.state.mu.Unlock()
+	all := make(map[string]Status, len(p.state.targets))
+	for model, t := range p.state.targets {
+		all[model] = t.status(now.UnixNano())
+	}
+	return all
+}
+
+// Reset makes keys and targets healthy again, whatever is held against them.
+// With key only that key's state is reset; false means there is none with that
+// ID.
+func (p *Provider) Reset(key string) bool {
+	found := key == ""
+	for _, k := range p.Keys {
+		if key == "" || k.ID == key {
+			k.state.reset()
+			found = true
+		}
+	}
+	if key == "" {
+		p.state.mu.Lock()
+		defer p.state.mu.Unlock()
+		for _, t := range p.state.targets {
+			t.reset()
+		}
+	}
+	return found
+}
