@@ -37,5 +37,8 @@ func (e Endpoint) String() string {
 	return [endpoints]string{"chat", "completions", "embeddings", "responses"}[e]
 }
 
+// EndsWithDone reports whether the endpoint's streams end with [DONE].
+func (e Endpoint) EndsWithDone() bool { return e == Chat || e == Completions }
+
 // Endpoints lists every endpoint.
 func Endpoints() []Endpoint { return []Endpoint{Chat, Completions, Embeddings, Responses} }

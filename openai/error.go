@@ -207,16 +207,20 @@ func (e *Error) WriteTo(w http.ResponseWriter) {
 	_, _ = w.Write(body)
 }
 
-// Cut shortens s to at most limit bytes without splitting a rune, and makes it
-// valid UTF-8.
+// Cut makes s valid UTF-8 and shortens it to at most limit bytes without
+// splitting a rune.
 func Cut(s string, limit int) string {
-	const ellipsis = "…"
-	if len(s) > limit {
-		n := limit - len(ellipsis)
-		for n > 0 && !utf8.RuneStart(s[n]) {
-			n--
-		}
-		s = s[:n] + ellipsis
+	s = strings.ToValidUTF8(s, "\uFFFD") // first: it can make s longer
+	if len(s) <= limit {
+		return s
 	}
-	return strings.ToValidUTF8(s, "\uFFFD")
+	ellipsis := "…"
+	if limit < len(ellipsis) {
+		ellipsis = ""
+	}
+	n := limit - len(ellipsis)
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + ellipsis
 }

@@ -1,8 +1,10 @@
 package openai
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -120,6 +122,14 @@ func lookUp(key []byte) (f int, exact bool) {
 	return -1, false
 }
 
+// means reports whether a key, as it stands between its quotes, is name.
+func means(key []byte, name string) bool {
+	if bytes.IndexByte(key, '\\') >= 0 {
+		return unquote(key) == name
+	}
+	return string(key) == name
+}
+
 // unquote decodes what stands between the quotes of a valid JSON string.
 func unquote(b []byte) string {
 	for _, c := range b {
@@ -227,7 +237,7 @@ var ranges = [knownFields]struct {
 	integer bool
 }{
 	fN:                   {1, 128, true},
-	fMaxTokens:           {1, 1 << 31, true},
+	fMaxTokens:           {0, 1 << 31, true}, // completions score a prompt with 0
 	fMaxCompletionTokens: {1, 1 << 31, true},
 	fMaxOutputTokens:     {1, 1 << 31, true},
 	fTemperature:         {0, 2, false},
@@ -265,9 +275,18 @@ func (r *Request) read(f int, s *scanner) *Error {
 	return nil
 }
 
+// mistyped refuses the next value for its type. When it is no value at all that
+// is a fault of syntax instead, and stays in s.
+func mistyped(param, want string, s *scanner) *Error {
+	if !s.skip() {
+		return nil
+	}
+	return InvalidRequest(param, "Invalid type for '%s': expected %s.", param, want)
+}
+
 func (r *Request) readModel(s *scanner) *Error {
 	if s.peek() != '"' {
-		return InvalidRequest("model", "Invalid type for 'model': expected a string.")
+		return mistyped("model", "a string", s)
 	}
 	v := s.value()
 	if s.fault != "" {
@@ -297,11 +316,11 @@ func readNumber(f int, s *scanner) *Error {
 		return nil
 	}
 	x, err := strconv.ParseFloat(string(v), 64)
-	if c != '-' && (c < '0' || c > '9') || want.integer && x != float64(int64(x)) {
+	if c != '-' && (c < '0' || c > '9') || want.integer && x != math.Trunc(x) {
 		return InvalidRequest(name, "Invalid type for '%s': expected %s.", name, kind)
 	}
 	if err != nil || x < want.lo || x > want.hi {
-		return InvalidRequest(name, "Invalid '%s': expected %s from %v to %v, got %s.", name, kind, want.lo, want.hi, Cut(string(v), 32))
+		return InvalidRequest(name, "Invalid '%s': expected %s from %.0f to %.0f, got %s.", name, kind, want.lo, want.hi, Cut(string(v), 32))
 	}
 	return nil
 }
@@ -319,7 +338,7 @@ func readTools(s *scanner) *Error {
 			return InvalidRequest("tools", "Invalid 'tools': more than %d.", maxTools)
 		}
 		if s.peek() != '{' {
-			return InvalidRequest(fmt.Sprintf("tools[%d]", n-1), "Invalid type for 'tools[%d]': expected an object.", n-1)
+			return mistyped(fmt.Sprintf("tools[%d]", n-1), "an object", s)
 		}
 	}
 	return nil
@@ -339,7 +358,7 @@ func (r *Request) readStreamOptions(s *scanner) *Error {
 			return nil
 		}
 		v := s.value()
-		if unquote(key) != includeUsage || s.fault != "" {
+		if !means(key, includeUsage) || s.fault != "" {
 			continue
 		}
 		r.IncludeUsage = string(v) == "true"
@@ -351,7 +370,7 @@ func (r *Request) readStreamOptions(s *scanner) *Error {
 
 func (r *Request) readMessages(s *scanner) *Error {
 	if s.peek() != '[' {
-		return InvalidRequest("messages", "Invalid type for 'messages': expected an array of objects.")
+		return mistyped("messages", "an array of objects", s)
 	}
 	s.enterArray()
 	n := 0
@@ -360,7 +379,7 @@ func (r *Request) readMessages(s *scanner) *Error {
 			return InvalidRequest("messages", "Invalid 'messages': more than %d.", maxMessages)
 		}
 		if s.peek() != '{' {
-			return InvalidRequest(fmt.Sprintf("messages[%d]", n-1), "Invalid type for 'messages[%d]': expected an object.", n-1)
+			return mistyped(fmt.Sprintf("messages[%d]", n-1), "an object", s)
 		}
 		if e := readMessage(s, n-1); e != nil {
 			return e
@@ -381,7 +400,7 @@ func readMessage(s *scanner, at int) *Error {
 			break
 		}
 		v := s.value()
-		if string(key) != "role" && unquote(key) != "role" || s.fault != "" {
+		if !means(key, "role") || s.fault != "" {
 			continue
 		}
 		if seen {
@@ -390,17 +409,14 @@ func readMessage(s *scanner, at int) *Error {
 		seen = true
 		known = knownRole(v)
 	}
-	if s.fault != "" {
+	if known || s.fault != "" {
 		return nil
 	}
-	param := "messages[" + strconv.Itoa(at) + "].role"
-	switch {
-	case !seen:
+	param := fmt.Sprintf("messages[%d].role", at)
+	if !seen {
 		return InvalidRequest(param, "Missing required parameter: '%s'.", param)
-	case !known:
-		return InvalidRequest(param, "Invalid value for '%s': supported are 'system', 'developer', 'user', 'assistant', 'tool' and 'function'.", param)
 	}
-	return nil
+	return InvalidRequest(param, "Invalid value for '%s': supported are 'system', 'developer', 'user', 'assistant', 'tool' and 'function'.", param)
 }
 
 func knownRole(v []byte) bool {
@@ -427,9 +443,5 @@ func (r *Request) Field(name string) []byte {
 }
 
 func (r *Request) named(f field, name string) bool {
-	key := r.body[f.key+1 : f.keyEnd-1]
-	if string(key) == name {
-		return true
-	}
-	return len(key) > len(name) && unquote(key) == name
+	return means(r.body[f.key+1:f.keyEnd-1], name)
 }

@@ -13,27 +13,29 @@ type Edit struct {
 	Model string
 
 	// AskUsage makes stream_options.include_usage true, in streams only: the
-	// gateway counts tokens whether or not the client asked (contract S2).
+	// gateway counts tokens whether or not the client asked (contract S2). The
+	// responses endpoint always tells them, and refuses to be asked.
 	AskUsage bool
 
 	// Drop leaves out top-level fields that the upstream does not know.
 	Drop []string
 
 	// Rename renames top-level fields. A field already there under the new name
-	// wins, and the old one is dropped: there must not be two.
+	// wins, then the last one to get it, and the others are dropped: there must
+	// not be two.
 	Rename []Rename
 }
 
 // Rewrite returns a fresh body with e applied. Every byte outside of the edited
 // fields is the client's own (contract R1).
 func (r *Request) Rewrite(e Edit) []byte {
-	ask := e.AskUsage && r.Stream && !r.IncludeUsage && !slices.Contains(e.Drop, fieldNames[fStreamOptions])
+	ask := e.AskUsage && r.Stream && !r.IncludeUsage && r.Endpoint != Responses && !slices.Contains(e.Drop, fieldNames[fStreamOptions])
 	out := make([]byte, 0, len(r.body)+len(e.Model)+64)
 	copied := int32(0) // everything before it is in out or left out
 	last := int32(0)   // end of the last member that stays
 	kept := 0
 	for i, f := range r.fields {
-		name, keep := r.target(f, e)
+		name, keep := r.target(i, e)
 		if !keep {
 			// The comma before the member goes with it; of the first members the
 			// one behind it.
@@ -71,18 +73,35 @@ func (r *Request) Rewrite(e Edit) []byte {
 		last = f.end
 	}
 	if ask {
-		// ParseRequest has seen a model, so there is a member to follow.
 		out = append(out, r.body[copied:max(copied, last)]...)
 		copied = max(copied, last)
-		out = append(out, `,"stream_options":{"include_usage":true}`...)
+		if kept > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, `"stream_options":{"include_usage":true}`...)
 	}
 	return append(out, r.body[copied:]...)
 }
 
 func (r *Request) is(known, i int) bool { return int(r.seen[known]) == i+1 }
 
-// target says whether a field stays, and under which other name.
-func (r *Request) target(f field, e Edit) (name string, keep bool) {
+// target says whether field i stays, and under which other name.
+func (r *Request) target(i int, e Edit) (name string, keep bool) {
+	name, keep = r.edited(r.fields[i], e)
+	if name == "" {
+		return "", keep
+	}
+	for j, f := range r.fields {
+		other, stays := r.edited(f, e)
+		if stays && (other == "" && r.named(f, name) || other == name && j > i) {
+			return "", false
+		}
+	}
+	return name, true
+}
+
+// edited is target for a field on its own.
+func (r *Request) edited(f field, e Edit) (name string, keep bool) {
 	for _, d := range e.Drop {
 		if r.named(f, d) {
 			return "", false
@@ -90,7 +109,7 @@ func (r *Request) target(f field, e Edit) (name string, keep bool) {
 	}
 	for _, n := range e.Rename {
 		if r.named(f, n.From) {
-			return n.To, r.Field(n.To) == nil
+			return n.To, true
 		}
 	}
 	return "", true
@@ -113,7 +132,7 @@ func appendAsking(dst, options []byte) []byte {
 		s.space()
 		begin := s.i
 		s.skip()
-		if unquote(key) == includeUsage {
+		if means(key, includeUsage) {
 			from, to = begin, s.i
 		}
 	}

@@ -108,7 +108,7 @@ func (er *EventReader) take(end int) Event {
 	b := er.buf[er.start:end]
 	ev := Event{Raw: b, Type: b[er.typ.from:er.typ.to], Data: b[er.data.from:er.data.to]}
 	if er.joinedUsed {
-		ev.Data = er.joined
+		ev.Data, er.joined = er.joined, nil // ev keeps it while there are more
 	}
 	er.start = end
 	er.typ, er.data, er.lines, er.joinedUsed, er.ready = span{}, span{}, 0, false, false
@@ -118,8 +118,7 @@ func (er *EventReader) take(end int) Event {
 // rest makes an event of what stands before the end of the stream.
 func (er *EventReader) rest() Event {
 	if er.line < er.end {
-		line := bytes.TrimSuffix(er.buf[er.line:er.end], []byte{'\r'})
-		er.field(er.line, er.line+len(line))
+		er.field(er.line, er.end)
 	}
 	ev := er.take(er.end)
 	er.line, er.look = er.end, er.end
@@ -162,29 +161,24 @@ func (er *EventReader) skipMark() bool {
 // nextLine finds the end of the current line and goes to the one after it.
 func (er *EventReader) nextLine() (from, to int, ok bool) {
 	rest := er.buf[er.look:er.end]
-	at := bytes.IndexByte(rest, '\n')
-	within := rest
-	if at >= 0 {
-		within = rest[:at]
-	}
-	width := 1
-	if cr := bytes.IndexByte(within, '\r'); cr >= 0 {
-		// A CR that is the last byte so far may be half of a CRLF.
-		if cr+1 == len(rest) && er.err == nil {
-			er.look += cr
-			return 0, 0, false
-		}
-		if cr+1 == at {
-			width = 2
-		}
-		at = cr
-	}
+	at := lineEnd(rest)
 	if at < 0 {
 		er.look = er.end
-		if er.end-er.line > MaxLine && er.err == nil {
+		if er.end-er.line > MaxLine {
 			er.err = ErrLineTooLong
 		}
 		return 0, 0, false
+	}
+	width := 1
+	if rest[at] == '\r' {
+		// A CR that is the last byte so far may be half of a CRLF.
+		if at+1 == len(rest) && er.err == nil {
+			er.look += at
+			return 0, 0, false
+		}
+		if at+1 < len(rest) && rest[at+1] == '\n' {
+			width = 2
+		}
 	}
 	from, to = er.line, er.look+at
 	if to-from > MaxLine {
@@ -194,6 +188,27 @@ func (er *EventReader) nextLine() (from, to int, ok bool) {
 	er.line = to + width
 	er.look = er.line
 	return from, to, true
+}
+
+// lineEnd returns where the first LF or CR in b is, -1 for none. It goes window
+// by window: a search for LF that ran past every CR would take quadratic time
+// over lines that end in CR.
+func lineEnd(b []byte) int {
+	const window = 1 << 10
+	for from := 0; from < len(b); from += window {
+		w := b[from:min(from+window, len(b))]
+		at := bytes.IndexByte(w, '\n')
+		if at >= 0 {
+			w = w[:at]
+		}
+		if cr := bytes.IndexByte(w, '\r'); cr >= 0 {
+			at = cr
+		}
+		if at >= 0 {
+			return from + at
+		}
+	}
+	return -1
 }
 
 // field takes the line buf[from:to] into the pending event.

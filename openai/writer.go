@@ -59,6 +59,16 @@ func (s *StreamWriter) Committed() bool {
 	return s.committed
 }
 
+// SetHeader sets a header that leaves with the commit; after that it is too
+// late, and nothing happens.
+func (s *StreamWriter) SetHeader(name, value string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.committed {
+		s.w.Header().Set(name, value)
+	}
+}
+
 // Write sends whole events: one write, one flush. The first one commits, and
 // leaves together with the header. The error says that the client has gone.
 func (s *StreamWriter) Write(events []byte) (int, error) {

@@ -36,6 +36,10 @@ type Call struct {
 	// Model is the upstream's id of the model.
 	Model string
 
+	// AskUsage says that the gateway wants the usage of a stream although the
+	// client may not have asked (contract S2).
+	AskUsage bool
+
 	// Secret is the API key, empty for none. It goes into the request's
 	// authorization and nowhere else.
 	Secret string

@@ -44,7 +44,12 @@ type Chain struct {
 	Main     []*Target
 	Fallback []*Target
 
-	counters Counters
+	// Direct says that the name is provider/model: there is no other target, and
+	// what its upstream says of the model is said of the name.
+	Direct bool
+
+	// Counters hands out the starts. It is needed with more than one main target.
+	Counters Counters
 }
 
 // Route is a chain with the start one request got. An agent keeps its route for
@@ -58,7 +63,7 @@ type Route struct {
 func (c *Chain) Route(ctx context.Context) Route {
 	r := Route{Chain: c}
 	if n := uint64(len(c.Main)); n > 1 {
-		r.start = int(c.counters.Next(ctx, c.Name) % n) //nolint:gosec // less than n
+		r.start = int(c.Counters.Next(ctx, c.Name) % n) //nolint:gosec // less than n
 	}
 	return r
 }

@@ -110,3 +110,50 @@ func (k *keyState) due(model string) (at int64, early bool, cause provider.Kind)
 	}
 	return at, early, cause
 }
+
+// takeKey claims the least recently used key of the attempt's provider that can
+// serve the model and that this call has not used for the target yet (contract
+// F3); for an early probe the one that is due first.
+func (a *attempt) takeKey(now int64, early bool) bool {
+	keys := a.target.Provider.Keys
+	for {
+		var best *Key
+		var least, used uint64 // least orders the keys
+		for i := range keys {
+			k := &keys[i]
+			last := k.state.used.Load()
+			order := last
+			if early {
+				at, ok, _ := k.state.due(a.target.Model)
+				if !ok {
+					continue
+				}
+				order = uint64(at) //nolint:gosec // a time since 1970
+			} else if !k.state.ready(a.target.Model, now) {
+				continue
+			}
+			if best != nil && order >= least || a.run.excluded(k.state, a.target.state) {
+				continue
+			}
+			best, least, used = k, order, last
+		}
+		if best == nil {
+			return false
+		}
+		// Somebody may have taken it since: then it is no longer the least.
+		if !best.state.used.CompareAndSwap(used, uses.Add(1)) {
+			continue
+		}
+		if a.ofKey = best.state.claim(now, early); a.ofKey == refused {
+			continue
+		}
+		if a.pair = best.state.pair(a.target.Model); a.pair != nil {
+			if a.ofPair = a.pair.claim(now, early); a.ofPair == refused {
+				best.state.release(a.ofKey)
+				continue
+			}
+		}
+		a.key = best
+		return true
+	}
+}

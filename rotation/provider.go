@@ -1,9 +1,12 @@
 package rotation
 
 import (
+	"regexp"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/universal-ai-gateway/magicproxy/openai"
 	"github.com/universal-ai-gateway/magicproxy/provider"
 )
 
@@ -14,6 +17,12 @@ type Provider struct {
 	Name   string
 	Client provider.Provider
 	Keys   []Key
+
+	// Aliases are names for one or several of the provider's models.
+	Aliases map[string][]string
+
+	// Hide are further secrets that must not show in what the upstream says.
+	Hide []string
 
 	// FirstTimeout, IdleTimeout and Timeout are the timers of contract S6.
 	FirstTimeout, IdleTimeout, Timeout time.Duration
@@ -170,4 +179,29 @@ func (p *Provider) Reset(key string) bool {
 		}
 	}
 	return found
+}
+
+// keyLike finds what looks like an API key of any of the known providers.
+var keyLike = regexp.MustCompile(`\b(?:sk|gsk|csk|xai|pk|key|AIza|hf|r8|fw|tgp|pplx)[-_A-Za-z0-9]{16,}|(?i:bearer)\s+\S+`)
+
+const redacted = "[redacted]"
+
+// scrub takes secrets out of an upstream's text and cuts it (security X5): the
+// provider's own, whichever key was used, and whatever else looks like one.
+func (p *Provider) scrub(text string) string {
+	const longest = 8 << 10 // what the patterns have to go over
+	if len(text) > longest {
+		text = text[:longest]
+	}
+	for i := range p.Keys {
+		if s := p.Keys[i].Secret; s != "" {
+			text = strings.ReplaceAll(text, s, redacted)
+		}
+	}
+	for _, s := range p.Hide {
+		if s != "" {
+			text = strings.ReplaceAll(text, s, redacted)
+		}
+	}
+	return openai.Cut(keyLike.ReplaceAllString(text, redacted), openai.MaxMessage/2)
 }

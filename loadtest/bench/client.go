@@ -199,10 +199,10 @@ func (b *bodyReader) nextChunk() error {
 }
 
 func unexpected(err error, what string) error {
-	switch {
-	case err == nil:
+	switch err {
+	case nil:
 		return errors.New(what)
-	case err == io.EOF:
+	case io.EOF:
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -26,7 +26,7 @@ func TestOpenLoopCountsRequestsDelayedByAStall(t *testing.T) {
 	up := newUpstream(time.Second)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if n.Add(1) == 10 {
-			time.Sleep(stall)
+			time.Sleep(stall) //nolint:forbidigo // the stall is what is tested
 		}
 		up.ServeHTTP(w, r)
 	}))
@@ -81,7 +81,7 @@ func TestOpenStreamsKeepsThemOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(5 * time.Second); s.events.Load() < 200 && time.Now().Before(deadline); {
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(5 * time.Millisecond) //nolint:forbidigo // polls until the deadline
 	}
 	if alive, events := s.alive.Load(), s.events.Load(); alive != 40 || events < 200 {
 		t.Errorf("%d streams open, %d events: %s", alive, events, s.firstErr())

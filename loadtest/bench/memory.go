@@ -24,7 +24,7 @@ type memory struct {
 // measureMemory starts a fresh target, as one that carried load before would hide the streams in heap it already has, warms it up,
 // opens the streams and samples the resident size while events flow.
 func measureMemory(ctx context.Context, caddy, name string, p *plan, progress io.Writer) (_ *memory, err error) {
-	if err := raiseFileLimit(uint64(2*p.OpenStreams + 500)); err != nil { // a proxy has two sockets a stream
+	if err := raiseFileLimit(uint64(2*p.OpenStreams + 500)); err != nil { //nolint:gosec // not negative; a proxy has two sockets a stream
 		return nil, err
 	}
 	b, err := newBed(ctx, caddy, []string{name}, p.poolSize(), p.Pace)

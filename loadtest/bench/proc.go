@@ -63,7 +63,7 @@ func (p *process) pid() int { return p.cmd.Process.Pid }
 func (p *process) alive() error {
 	select {
 	case <-p.gone:
-		return fmt.Errorf("%s ended (%v): %s", p.name, p.err, p.tail())
+		return fmt.Errorf("%s ended (%v): %s", p.name, p.err, p.tail()) //nolint:errorlint // nil after exit 0
 	default:
 		return nil
 	}

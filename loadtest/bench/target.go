@@ -180,7 +180,7 @@ func randomSecret() string {
 // parseTargets checks the -targets list and that the binary can be all of them.
 func parseTargets(ctx context.Context, list, caddy string) ([]string, error) {
 	var names []string
-	for _, n := range strings.Split(list, ",") {
+	for n := range strings.SplitSeq(list, ",") {
 		n = strings.TrimSpace(n)
 		switch {
 		case !slices.Contains(allTargets, n):

@@ -1,0 +1,76 @@
+# Each recipe is a line or two that also work by hand, from this folder.
+
+MODULE := github.com/universal-ai-gateway/magicproxy
+
+# Tools, pinned; each is built once into .tools/.
+GOLANGCI_LINT := v2.15.0
+XCADDY        := v0.4.5
+GOVULNCHECK   := v1.9.0
+
+# FUZZTIME is how long each fuzz target runs; BENCH holds flags of loadtest/bench, as in make bench-gateway BENCH='-rounds 3'.
+FUZZTIME ?= 20s
+BENCH    ?=
+
+# What `make run` proposes to ask for: the first tier of Caddyfile.example.
+MODEL = $(shell awk '$$1 == "tier" { print $$2; exit }' Caddyfile.example)
+
+.PHONY: help build run test race fuzz bench bench-gateway lint example cross xcaddy vuln clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
+
+build: ## build a Caddy with the gateway in it, bin/caddy
+	go build -trimpath -o bin/caddy ./cmd/caddy
+
+run: build ## build, print a line to try, and start on :8001 with Caddyfile.example
+	@printf "\nTry it from another terminal:\n\n  curl -N http://localhost:8001/v1/chat/completions \\\\\n    -H 'Content-Type: application/json' \\\\\n    -d '%s'\n\n" \
+		'{"model":"$(MODEL)","stream":true,"messages":[{"role":"user","content":"Hello"}]}'
+	bin/caddy run --config Caddyfile.example
+
+test: ## run all tests
+	go test -shuffle=on ./...
+
+race: ## run all tests with the race detector (needs a C compiler)
+	go test -race -shuffle=on ./...
+
+fuzz: ## run each fuzz target for FUZZTIME (20s)
+	scripts/fuzz $(FUZZTIME)
+
+bench: ## run the Go benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+bench-gateway: build ## compare with reverse_proxy under load (linux, three minutes)
+	go run ./loadtest/bench $(BENCH)
+
+lint: .tools/golangci-lint-$(GOLANGCI_LINT) ## check formatting and style
+	test -z "$$(gofmt -s -l . | tee /dev/stderr)"
+	$< run
+
+example: build ## check every Caddyfile of the repository, also those in the documentation
+	scripts/examples
+
+cross: ## compile everything, tests too, for windows and darwin
+	GOOS=windows go vet ./... && GOOS=windows go build ./...
+	GOOS=darwin go vet ./... && GOOS=darwin go build ./...
+
+xcaddy: .tools/xcaddy-$(XCADDY) ## build with xcaddy, as xcaddy.md says, bin/caddy-xcaddy
+	$< build $(shell go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2) --with $(MODULE)=. --output bin/caddy-xcaddy
+	bin/caddy-xcaddy list-modules | grep ai_gateway
+
+vuln: .tools/govulncheck-$(GOVULNCHECK) ## look for known vulnerabilities (fetches a database)
+	$< ./...
+
+clean: ## remove what was built; tools stay in .tools/
+	rm -rf bin prof
+
+.tools/golangci-lint-$(GOLANGCI_LINT):
+	GOBIN=$(CURDIR)/.tools go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
+	mv .tools/golangci-lint $@
+
+.tools/xcaddy-$(XCADDY):
+	GOBIN=$(CURDIR)/.tools go install github.com/caddyserver/xcaddy/cmd/xcaddy@$(XCADDY)
+	mv .tools/xcaddy $@
+
+.tools/govulncheck-$(GOVULNCHECK):
+	GOBIN=$(CURDIR)/.tools go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK)
+	mv .tools/govulncheck $@

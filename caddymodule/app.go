@@ -1,0 +1,240 @@
+// Package caddymodule is the Caddy face of the gateway: the app ai_gateway, the
+// handler of the same name, their Caddyfile, the admin API and the metrics.
+//
+// The app holds what exists once per configuration (providers, tiers, callers),
+// a handler holds the policy of one route. Both are thin: what they do is in the
+// packages below, which know nothing of Caddy.
+package caddymodule
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/universal-ai-gateway/magicproxy/provider/mock"
+	"github.com/universal-ai-gateway/magicproxy/rotation"
+	"github.com/universal-ai-gateway/magicproxy/users"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+}
+
+// App is the gateway's part of a configuration that all routes share.
+type App struct {
+	// Mock puts every provider into mock mode: nothing leaves the machine, and
+	// their secrets are not needed. A boolean, or a placeholder that becomes one;
+	// empty means off. With it on there is a provider called mock, too.
+	Mock string `json:"mock,omitempty"`
+
+	// Tokens are callers known from the configuration: the user's name, and the
+	// secrets that speak for them. Use placeholders such as {env.OPS_TOKEN}.
+	Tokens map[string][]string `json:"tokens,omitempty"`
+
+	// Providers are the upstreams, by name.
+	Providers map[string]*Provider `json:"providers,omitempty"`
+
+	// Tiers are lists of targets that clients use as a model, by name.
+	Tiers map[string]*Tier `json:"tiers,omitempty"`
+
+	// What Provision makes of it. Handlers read it, and nobody changes it.
+	logger  *zap.Logger
+	mock    bool
+	created time.Time
+	tokens  users.Tokens
+	table   *rotation.Table
+	caller  *rotation.Caller
+	pooled  []stateKey
+}
+
+// Tier is a list of targets.
+type Tier struct {
+	// Rotate is turned by one with every request. Each entry is provider/model,
+	// provider/alias or another tier; an entry that occurs twice counts twice.
+	Rotate []string `json:"rotate,omitempty"`
+
+	// Fallback follows in order when nothing of Rotate can answer.
+	Fallback []string `json:"fallback,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "ai_gateway", New: func() caddy.Module { return new(App) }}
+}
+
+// Provision compiles the configuration. It dials nothing and writes nothing.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.logger, a.created = ctx.Logger(), time.Now()
+	repl := caddy.NewReplacer()
+	var err error
+	if a.mock, err = truth(repl.ReplaceAll(a.Mock, "")); err != nil {
+		return fmt.Errorf("mock: %w", err)
+	}
+	if a.Providers == nil {
+		a.Providers = make(map[string]*Provider)
+	}
+	if a.mock && a.Providers[mockName] == nil {
+		a.Providers[mockName] = &Provider{Models: map[string][]string{mockName: {mockName}}}
+	}
+	if len(a.Providers) == 0 {
+		return fmt.Errorf("no provider is configured: add one (provider openai { key {env.OPENAI_API_KEY} }), or mock on")
+	}
+	if err := a.provisionTokens(repl); err != nil {
+		return err
+	}
+	providers := make(map[string]*rotation.Provider, len(a.Providers))
+	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {
+		if providers[name], err = a.provisionProvider(ctx, repl, name); err != nil {
+			return fmt.Errorf("provider %s: %w", name, err)
+		}
+	}
+	tiers := make(map[string]rotation.Tier, len(a.Tiers))
+	for name, t := range a.Tiers {
+		if !modelName.MatchString(name) {
+			return fmt.Errorf("tier %q: %s", name, modelNameRule)
+		}
+		tiers[name] = rotation.Tier{Rotate: t.Rotate, Fallback: t.Fallback}
+	}
+	if a.table, err = rotation.Compile(providers, tiers, counters); err != nil {
+		return err
+	}
+	a.caller = &rotation.Caller{Observer: &observer{logger: a.logger}}
+	return metrics.register(ctx.GetMetricsRegistry())
+}
+
+// counters outlive configurations: a reload does not send everybody to the
+// first target again.
+var counters = new(rotation.MemoryCounters)
+
+func (a *App) provisionTokens(repl *caddy.Replacer) error {
+	for _, user := range slices.Sorted(maps.Keys(a.Tokens)) {
+		if !lowerName.MatchString(user) {
+			return fmt.Errorf("token %q: %s", user, lowerNameRule)
+		}
+		if len(a.Tokens[user]) == 0 {
+			return fmt.Errorf("token %s: no secret", user)
+		}
+		for i, s := range a.Tokens[user] {
+			what := fmt.Sprintf("token %s: secret %d", user, i+1)
+			secret, err := resolve(repl, s)
+			if err != nil {
+				return fmt.Errorf("%s: %w", what, err)
+			}
+			a.warnLiteral(what, s)
+			if err := a.tokens.Add(user, secret); err != nil {
+				return fmt.Errorf("%s: %w", what, err)
+			}
+		}
+	}
+	return nil
+}
+
+// warnLiteral says that a secret stands in the configuration as it is: every
+// copy of the file, and the admin API, show it (security X13).
+func (a *App) warnLiteral(what, value string) {
+	if !strings.Contains(value, "{") {
+		a.logger.Warn("a secret is written into the configuration; use a placeholder such as {env.NAME} or {file./path}", zap.String("where", what))
+	}
+}
+
+func (a *App) provisionProvider(ctx caddy.Context, repl *caddy.Replacer, name string) (*rotation.Provider, error) {
+	if !lowerName.MatchString(name) {
+		return nil, fmt.Errorf("%s", lowerNameRule)
+	}
+	p := a.Providers[name]
+	if p == nil {
+		p = new(Provider)
+		a.Providers[name] = p
+	}
+	r, err := p.host(name)
+	if err != nil {
+		return nil, err
+	}
+	secrets := p.Keys // in mock mode they only tell keys apart
+	address := mockName
+	if a.mock && p.protocolName() != mockName {
+		r.Client = mock.New(mockDefaults)
+	} else {
+		guest, err := p.load(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		r.Client, address, r.Hide = guest.Client(), guest.Address(), guest.Secrets()
+		if secrets, err = p.secrets(repl); err != nil {
+			return nil, err
+		}
+		for i, k := range p.Keys {
+			a.warnLiteral(fmt.Sprintf("provider %s: key %d", name, i+1), k)
+		}
+		if err := guest.CheckKeys(len(secrets)); err != nil {
+			return nil, err
+		}
+	}
+	key := stateKey{name, address}
+	r.Bind(loadState(key), secrets)
+	a.pooled = append(a.pooled, key)
+	return r, nil
+}
+
+// Start does nothing: there is no work in the background.
+func (a *App) Start() error { return nil }
+
+// Stop does nothing: Caddy calls it while requests are still being answered.
+func (a *App) Stop() error { return nil }
+
+// Cleanup gives the pooled states back. Requests under way keep theirs.
+func (a *App) Cleanup() error {
+	for _, key := range a.pooled {
+		if _, err := states.Delete(key); err != nil {
+			return err
+		}
+	}
+	a.pooled = nil
+	return nil
+}
+
+// states outlive configurations, so that an edit elsewhere does not make keys
+// healthy that are not. The key is an identity: a provider that gets another
+// address starts afresh.
+var states = caddy.NewUsagePool()
+
+type stateKey struct{ provider, address string }
+
+type pooledState struct{ rotation.State }
+
+// Destruct implements caddy.Destructor. There is nothing to close; those who
+// still hold the state may go on.
+func (*pooledState) Destruct() error { return nil }
+
+func loadState(key stateKey) *rotation.State {
+	v, _ := states.LoadOrStore(key, new(pooledState))
+	return &v.(*pooledState).State
+}
+
+// truth reads a switch.
+func truth(s string) (bool, error) {
+	switch strings.ToLower(strings.TrimSpace(s)) {
+	case "", "off", "no":
+		return false, nil
+	case "on", "yes":
+		return true, nil
+	}
+	v, err := strconv.ParseBool(strings.TrimSpace(s))
+	if err != nil {
+		return false, fmt.Errorf("%q is neither on nor off", s)
+	}
+	return v, nil
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

@@ -1,0 +1,309 @@
+package caddymodule
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// hostWords are the options of every provider; all else belongs to its protocol.
+var hostWords = []string{"key", "keys_file", "quarantine", "model", "first_timeout", "idle_timeout", "timeout", "max_concurrent"}
+
+func (a *App) unmarshalProvider(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return d.Err("provider: expected a name, and a protocol if it is not a known one: provider <name> [<protocol>]")
+	}
+	name := args[0]
+	switch {
+	case !lowerName.MatchString(name):
+		return d.Errf("provider %q: %s", name, lowerNameRule)
+	case a.Providers[name] != nil:
+		return d.Errf("provider %s: already specified", name)
+	}
+	protocol := mockName
+	if name != mockName {
+		protocol = openaiName
+	}
+	switch {
+	case len(args) == 2:
+		protocol = args[1]
+	case name != mockName && knownProviders[name] == "":
+		return d.Errf("provider %s: expected a protocol (%s), as it is none of the known providers (%s)",
+			name, strings.Join(protocols(), ", "), knownProviderNames())
+	}
+	if !slices.Contains(protocols(), protocol) {
+		return d.Errf("provider %s: unknown protocol '%s' (known: %s)", name, protocol, strings.Join(protocols(), ", "))
+	}
+	p := new(Provider)
+	if err := p.unmarshalBlock(d, protocol); err != nil {
+		return err
+	}
+	if a.Providers == nil {
+		a.Providers = make(map[string]*Provider)
+	}
+	a.Providers[name] = p
+	return nil
+}
+
+// protocols lists the guest modules there are.
+func protocols() []string {
+	var names []string
+	for _, m := range caddy.GetModules("ai_gateway.providers") {
+		names = append(names, m.ID.Name())
+	}
+	return slices.Sorted(slices.Values(names))
+}
+
+// unmarshalBlock takes the options that are the same for every protocol and
+// hands the rest to the protocol's module, with their files and lines.
+func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser, protocol string) error {
+	r := &reader{Dispenser: d}
+	head := d.Token()
+	head.Text = protocol
+	var rest []caddyfile.Token
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if !slices.Contains(hostWords, d.Val()) {
+			rest = append(rest, d.NextSegment()...)
+			continue
+		}
+		if err := p.unmarshalOption(r); err != nil {
+			return err
+		}
+	}
+	tokens := []caddyfile.Token{head}
+	if len(rest) > 0 {
+		open, end := head, rest[len(rest)-1]
+		open.Text, end.Text = "{", "}"
+		end.Line++
+		tokens = append(append(append(tokens, open), rest...), end)
+	}
+	guest := caddyfile.NewDispenser(tokens)
+	guest.Next()
+	id := "ai_gateway.providers." + protocol
+	m, err := caddyfile.UnmarshalModule(guest, id)
+	if err != nil {
+		return err
+	}
+	p.ProtocolRaw = caddyconfig.JSONModuleObject(m, "name", protocol, nil)
+	return nil
+}
+
+func (p *Provider) unmarshalOption(r *reader) (err error) {
+	switch word := r.Val(); word {
+	case "key":
+		keys, err := r.args(1, many, "at least one secret")
+		if err != nil {
+			return err
+		}
+		if slices.Contains(keys, "") {
+			return r.Err("key: empty")
+		}
+		p.Keys = append(p.Keys, keys...)
+	case "keys_file":
+		p.KeysFile, err = r.arg("a path")
+	case "quarantine":
+		p.Quarantine, err = r.duration(true)
+	case "model":
+		args, err := r.args(2, many, "an alias and at least one id")
+		if err != nil {
+			return err
+		}
+		alias := args[0]
+		if !modelName.MatchString(alias) {
+			return r.Errf("model %q: %s", alias, modelNameRule)
+		}
+		if p.Models[alias] != nil {
+			return r.Errf("model %s: already specified", alias)
+		}
+		if p.Models == nil {
+			p.Models = make(map[string][]string)
+		}
+		p.Models[alias] = args[1:]
+	case "first_timeout":
+		p.FirstTimeout, err = r.duration(false)
+	case "idle_timeout":
+		p.IdleTimeout, err = r.duration(false)
+	case "timeout":
+		p.Timeout, err = r.duration(false)
+	case "max_concurrent":
+		if err = r.once(); err != nil {
+			return err
+		}
+		args, err := r.args(1, 2, "<n> [<queue>]")
+		if err != nil {
+			return err
+		}
+		if p.MaxConcurrent, err = r.number(word, args[0], 1); err != nil || len(args) == 1 {
+			return err
+		}
+		p.Queue, err = r.number(word, args[1], 0)
+		return err
+	}
+	return err
+}
+
+var openaiWords = []string{"base_url", "header", "drop", "rename", "usage", "transport"}
+
+// UnmarshalCaddyfile sets up the protocol. Syntax:
+//
+//	base_url  <url>
+//	header    <name> <value>
+//	drop      <field...>
+//	rename    <field> <field>
+//	usage     off
+//	transport http {
+//		...
+//	}
+func (o *OpenAI) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the protocol's name
+	r := &reader{Dispenser: d}
+	for d.NextBlock(0) {
+		if err := o.unmarshalOption(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *OpenAI) unmarshalOption(r *reader) (err error) {
+	switch word := r.Val(); word {
+	case "base_url":
+		o.BaseURL, err = r.arg("a URL")
+	case "header":
+		args, err := r.args(2, 2, "a name and a value")
+		if err != nil {
+			return err
+		}
+		if o.Header == nil {
+			o.Header = make(http.Header)
+		}
+		o.Header.Add(args[0], args[1])
+	case "drop":
+		fields, err := r.args(1, many, "at least one field")
+		if err != nil {
+			return err
+		}
+		o.Drop = append(o.Drop, fields...)
+	case "rename":
+		args, err := r.args(2, 2, "a field and its new name")
+		if err != nil {
+			return err
+		}
+		if o.Rename[args[0]] != "" {
+			return r.Errf("rename %s: already specified", args[0])
+		}
+		if o.Rename == nil {
+			o.Rename = make(map[string]string)
+		}
+		o.Rename[args[0]] = args[1]
+	case "usage":
+		if o.Usage, err = r.arg("off"); err == nil && o.Usage != "off" {
+			return r.Errf("usage: expected off, not '%s'", o.Usage)
+		}
+	case "transport":
+		if err := r.once(); err != nil {
+			return err
+		}
+		if !r.NextArg() || r.Val() != "http" {
+			return r.Err("transport: expected http")
+		}
+		m, err := caddyfile.UnmarshalModule(r.Dispenser, "http.reverse_proxy.transport.http")
+		if err != nil {
+			return err
+		}
+		o.TransportRaw = caddyconfig.JSONModuleObject(m, "protocol", "http", nil)
+	default:
+		return unknownWord(r.Dispenser, "provider with protocol openai", slices.Concat(hostWords, openaiWords))
+	}
+	return err
+}
+
+var mockWords = []string{"token_delay", "tokens", "answer", "fail", "error_first", "cut", "stall"}
+
+// UnmarshalCaddyfile sets up the mock. Syntax:
+//
+//	token_delay <duration>|off
+//	tokens      <n>
+//	answer      <text>
+//	fail        <status> [<retry_after>]
+//	error_first
+//	cut         <n>
+//	stall       <n> <duration>
+func (m *Mock) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the protocol's name
+	r := &reader{Dispenser: d}
+	for d.NextBlock(0) {
+		if err := m.unmarshalOption(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Mock) unmarshalOption(r *reader) (err error) {
+	word := r.Val()
+	switch word {
+	case "token_delay":
+		m.TokenDelay, err = r.duration(true)
+	case "tokens", "cut":
+		v, err := r.arg("a number of tokens")
+		if err != nil {
+			return err
+		}
+		n, err := r.number(word, v, 1)
+		if word == "cut" {
+			m.Cut = n
+		} else {
+			m.Tokens = n
+		}
+		return err
+	case "answer":
+		m.Answer, err = r.arg("one text, in quotes")
+	case "fail":
+		return m.unmarshalFail(r)
+	case "error_first":
+		if err = r.once(); err == nil {
+			m.ErrorFirst = true
+			_, err = r.args(0, 0, "no value")
+		}
+	case "stall":
+		if err = r.once(); err != nil {
+			return err
+		}
+		args, err := r.args(2, 2, "a number of tokens and a duration")
+		if err != nil {
+			return err
+		}
+		if m.StallAfter, err = r.number(word, args[0], 0); err != nil {
+			return err
+		}
+		m.Stall, err = r.parseDuration(word, args[1], "a duration such as 30s")
+		return err
+	default:
+		return unknownWord(r.Dispenser, "provider with protocol mock", slices.Concat(hostWords, mockWords))
+	}
+	return err
+}
+
+func (m *Mock) unmarshalFail(r *reader) (err error) {
+	if err = r.once(); err != nil {
+		return err
+	}
+	args, err := r.args(1, 2, "a status and, if wanted, a duration for Retry-After")
+	if err != nil {
+		return err
+	}
+	if m.Fail, err = strconv.Atoi(args[0]); err != nil || m.Fail < 300 || m.Fail > 599 {
+		return r.Errf("fail: '%s' is not a status from 300 to 599", args[0])
+	}
+	if len(args) == 2 {
+		m.RetryAfter, err = r.parseDuration("fail", args[1], "a duration such as 30s")
+	}
+	return err
+}

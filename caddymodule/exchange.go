@@ -1,0 +1,315 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"mime"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/universal-ai-gateway/magicproxy/glob"
+	"github.com/universal-ai-gateway/magicproxy/openai"
+	"github.com/universal-ai-gateway/magicproxy/provider"
+	"github.com/universal-ai-gateway/magicproxy/rotation"
+	"github.com/universal-ai-gateway/magicproxy/users"
+)
+
+// exchange is one request and its answer. It belongs to the request's goroutine.
+type exchange struct {
+	h    *Handler
+	w    http.ResponseWriter
+	r    *http.Request
+	repl *caddy.Replacer
+
+	id       string
+	endpoint string // a short name: a metrics label
+	user     string
+	model    string
+	trace    rotation.Trace
+
+	start   time.Time
+	took    time.Duration // the whole, once it has ended
+	reading time.Duration // of the request's body
+
+	stream  *openai.StreamWriter
+	wrote   bool // an answer without stream has begun
+	failure *openai.Error
+	cause   *provider.Error // behind the failure, if an upstream's
+	left    bool            // the client has
+}
+
+// HeaderTarget names the response header that says who answered (contract F7).
+const HeaderTarget = "X-Ai-Gateway-Target"
+
+func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
+	x := &exchange{h: h, w: w, r: r, start: time.Now(), id: newID(), endpoint: "unknown"}
+	x.repl, _ = r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if x.repl == nil { // not behind Caddy's server
+		x.repl = caddy.NewReplacer()
+	}
+	w.Header()["X-Request-Id"] = []string{x.id}
+	return x
+}
+
+// newID returns an id that is unique, not secret.
+func newID() string {
+	var b [16]byte
+	for i := 0; i < len(b); i += 8 {
+		n := rand.Uint64()
+		for j := range 8 {
+			b[i+j] = byte(n >> (8 * j))
+		}
+	}
+	return "req_" + hex.EncodeToString(b[:])
+}
+
+const prefix = "/v1"
+
+var paths = func() map[string]openai.Endpoint {
+	m := make(map[string]openai.Endpoint)
+	for _, ep := range openai.Endpoints() {
+		m[prefix+ep.Path()] = ep
+	}
+	return m
+}()
+
+// serve routes.
+func (x *exchange) serve() {
+	path := x.r.URL.Path
+	if ep, ok := paths[path]; ok {
+		x.endpoint = ep.String()
+		if x.method(http.MethodPost) {
+			x.complete(ep)
+		}
+		return
+	}
+	if rest, ok := strings.CutPrefix(path, prefix+"/models"); ok && (rest == "" || len(rest) > 1 && rest[0] == '/') {
+		x.endpoint = "models"
+		if x.method(http.MethodGet, http.MethodHead) && x.identify() {
+			x.models(strings.TrimPrefix(rest, "/"))
+		}
+		return
+	}
+	x.fail(openai.UnknownURL(openai.Cut(x.r.Method, 32), openai.Cut(path, 256)))
+}
+
+func (x *exchange) method(allowed ...string) bool {
+	if slices.Contains(allowed, x.r.Method) {
+		return true
+	}
+	x.fail(openai.MethodNotAllowed(openai.Cut(x.r.Method, 32), strings.Join(allowed, ", ")))
+	return false
+}
+
+// complete answers the endpoints that name a model.
+func (x *exchange) complete(ep openai.Endpoint) {
+	if !x.acceptable() || !x.identify() {
+		return
+	}
+	body, ok := x.body()
+	if !ok {
+		return
+	}
+	req, e := openai.ParseRequest(ep, body)
+	if e != nil {
+		x.fail(e)
+		return
+	}
+	x.model = req.Model
+	chain := x.h.app.table.Lookup(req.Model)
+	switch {
+	case chain == nil:
+		x.fail(openai.ModelNotFound(openai.Cut(req.Model, 128)))
+		return
+	case !glob.Any(x.h.Allow, req.Model):
+		x.fail(openai.NotAllowed(req.Model))
+		return
+	}
+	// The transport keeps notes in the request's variables when it goes through a
+	// forward proxy; attempts under one request must not share them.
+	ctx := context.WithValue(x.r.Context(), caddyhttp.VarsCtxKey, nil)
+	call := rotation.Call{Route: chain.Route(ctx), Request: req, Trace: &x.trace}
+	if req.Stream {
+		x.relay(ctx, call)
+		return
+	}
+	answer, err := x.h.app.caller.Do(ctx, call)
+	if err != nil {
+		x.failCall(err)
+		return
+	}
+	h := x.w.Header()
+	h["Content-Type"] = jsonType
+	h["Content-Length"] = []string{strconv.Itoa(len(answer.Body))}
+	h[HeaderTarget] = []string{answer.Target.String()}
+	x.wrote = true
+	x.w.WriteHeader(http.StatusOK)
+	if _, err := x.w.Write(answer.Body); err != nil {
+		x.left = true
+	}
+}
+
+var jsonType = []string{"application/json"}
+
+// acceptable checks the header before anything is read (security X9).
+func (x *exchange) acceptable() bool {
+	h := x.r.Header
+	if enc := h.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+		x.fail(openai.UnsupportedMedia("Compressed request bodies are not accepted."))
+		return false
+	}
+	if ct := h.Get("Content-Type"); ct != "" {
+		mt, params, err := mime.ParseMediaType(ct)
+		if err != nil || mt != "application/json" {
+			x.fail(openai.UnsupportedMedia("Send the request with 'Content-Type: application/json'."))
+			return false
+		}
+		if cs := params["charset"]; cs != "" && !strings.EqualFold(cs, "utf-8") {
+			x.fail(openai.UnsupportedMedia("The request must be UTF-8."))
+			return false
+		}
+	}
+	if x.r.ContentLength > x.h.MaxBody {
+		x.fail(openai.TooLarge(x.h.MaxBody))
+		return false
+	}
+	return true
+}
+
+// identify finds out who calls. An earlier handler's word is taken; else a token
+// is needed, or none must be wrong (security X2).
+func (x *exchange) identify() bool {
+	const userID = "http.auth.user.id"
+	if id, ok := x.repl.GetString(userID); ok && id != "" {
+		x.user = id
+		return true
+	}
+	if x.h.Auth == authOff {
+		return true
+	}
+	token, err := users.Bearer(x.r.Header)
+	if errors.Is(err, users.ErrNoToken) && x.h.Auth == authOptional {
+		return true
+	}
+	if err == nil {
+		if user, ok := x.h.app.tokens.Find(token); ok {
+			x.user = user
+			x.repl.Set(userID, user)
+			return true
+		}
+	}
+	x.fail(openai.InvalidKey())
+	return false
+}
+
+// body reads the request's body to its end before anything is dialled: while it
+// is still coming, an upstream's early answer could cut off our own
+// (golang/go#40747).
+func (x *exchange) body() ([]byte, bool) {
+	from := time.Now()
+	defer func() { x.reading = time.Since(from) }()
+	const trust = 64 << 10 // of a length that is only announced
+	size := 4 << 10
+	if n := x.r.ContentLength; n >= 0 {
+		size = int(min(n, trust)) + 1
+	}
+	b := make([]byte, 0, size)
+	for {
+		n, err := x.r.Body.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case int64(len(b)) > x.h.MaxBody:
+			x.fail(openai.TooLarge(x.h.MaxBody))
+			return nil, false
+		case err == io.EOF:
+			return b, true
+		case err != nil:
+			if x.left = x.r.Context().Err() != nil; x.left {
+				return nil, false
+			}
+			x.fail(openai.InvalidRequest("", "The request body could not be read to its end."))
+			return nil, false
+		case len(b) == cap(b):
+			b = slices.Grow(b, len(b))
+		}
+	}
+}
+
+// failCall answers with what a call's error says.
+func (x *exchange) failCall(err error) {
+	var e *rotation.Error
+	switch {
+	case !errors.As(err, &e):
+		x.h.logger.Error("a call ended in an unexpected error", zap.String("request_id", x.id), zap.Error(err))
+		x.fail(openai.Internal())
+	case e.Canceled():
+		x.left = true
+	default:
+		x.cause = e.Cause
+		x.fail(e.API)
+	}
+}
+
+// fail answers with an error.
+func (x *exchange) fail(e *openai.Error) {
+	x.failure = e
+	if x.stream != nil {
+		x.stream.Fail(e)
+		return
+	}
+	x.wrote = true
+	e.WriteTo(x.w)
+}
+
+// end closes the exchange: a panic of this request ends here (security X14),
+// then the figures are noted. It is deferred as it is, or it could not recover.
+func (x *exchange) end() {
+	cause := recover()
+	if cause != nil && cause != http.ErrAbortHandler {
+		x.h.logger.Error("panic in a request", zap.String("request_id", x.id), zap.String("cause", panicText(cause)), zap.ByteString("stack", debug.Stack()))
+		if x.wrote && x.stream == nil {
+			x.failure = openai.Internal()
+			cause = http.ErrAbortHandler // the answer has begun: all that is left is to cut it visibly
+		} else {
+			x.fail(openai.Internal())
+			cause = nil
+		}
+	}
+	committed := x.wrote
+	if x.stream != nil {
+		x.stream.Close()
+		committed = x.stream.Committed()
+	}
+	if x.left && !committed {
+		x.w.WriteHeader(statusClientLeft) // nobody reads it but the access log
+	}
+	x.record()
+	if cause != nil {
+		panic(cause)
+	}
+}
+
+// statusClientLeft is nginx's, for requests whose client did not wait.
+const statusClientLeft = 499
+
+// panicText describes a panic without its value, which may hold anything; the
+// runtime's own errors hold only indexes and types.
+func panicText(v any) string {
+	if e, ok := v.(runtime.Error); ok {
+		return e.Error()
+	}
+	return fmt.Sprintf("a value of type %T", v)
+}

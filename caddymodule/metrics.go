@@ -1,0 +1,150 @@
+package caddymodule
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/universal-ai-gateway/magicproxy/rotation"
+)
+
+// metrics are made once and registered in every configuration's registry, so
+// that a reload resets nothing.
+var metrics = newMetricSet()
+
+type metricSet struct {
+	requests, attempts, tokens *prometheus.CounterVec
+	firstContent               *prometheus.HistogramVec
+	overhead                   prometheus.Histogram
+	streams                    prometheus.Gauge
+}
+
+func newMetricSet() *metricSet {
+	name := func(n, help string) prometheus.Opts {
+		return prometheus.Opts{Namespace: "caddy", Subsystem: "ai_gateway", Name: n, Help: help}
+	}
+	histogram := func(n, help string, buckets []float64) prometheus.HistogramOpts {
+		return prometheus.HistogramOpts{Namespace: "caddy", Subsystem: "ai_gateway", Name: n, Help: help, Buckets: buckets}
+	}
+	return &metricSet{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts(name("requests_total",
+			"Requests answered, by how it went: ok, canceled, or whose trouble it was.")), []string{"endpoint", "model", "outcome", "code"}),
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts(name("attempts_total",
+			"Attempts at upstreams, by how they ended.")), []string{"provider", "outcome"}),
+		tokens: prometheus.NewCounterVec(prometheus.CounterOpts(name("tokens_total",
+			"Tokens as upstreams count them. cached is a part of prompt, reasoning a part of completion.")), []string{"provider", "kind"}),
+		firstContent: prometheus.NewHistogramVec(histogram("first_content_seconds",
+			"Time from a request's arrival to the first content of its answer, tries that failed included.",
+			[]float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 40, 80}), []string{"model"}),
+		overhead: prometheus.NewHistogram(histogram("overhead_seconds",
+			"Time a request spent in the gateway itself, without waiting for upstreams.",
+			[]float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .05, .25})),
+		streams: prometheus.NewGauge(prometheus.GaugeOpts(name("streams_in_flight", "Streams being answered."))),
+	}
+}
+
+// register adds the collectors to a configuration's registry. The states of keys
+// and targets are read when they are asked for.
+func (m *metricSet) register(r *prometheus.Registry) error {
+	for _, c := range []prometheus.Collector{m.requests, m.attempts, m.tokens, m.firstContent, m.overhead, m.streams, stateCollector{}} {
+		if err := r.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
+			return err
+		}
+	}
+	return nil
+}
+
+// otherModel stands for models that the configuration does not name: what
+// clients write must not make series (contract O1).
+const otherModel = "other"
+
+// finish counts a request.
+func (m *metricSet) finish(x *exchange) {
+	model := ""
+	if x.model != "" {
+		if model = otherModel; x.h.app.table.Named(x.model) {
+			model = x.model
+		}
+	}
+	code := "200"
+	switch {
+	case x.left:
+		code = strconv.Itoa(statusClientLeft)
+	case x.failure != nil:
+		code = strconv.Itoa(x.failure.Status)
+	}
+	m.requests.WithLabelValues(x.endpoint, model, x.outcome(), code).Inc()
+	m.overhead.Observe(x.overhead().Seconds())
+	if d := x.firstContent(); d > 0 {
+		m.firstContent.WithLabelValues(model).Observe(d.Seconds())
+	}
+}
+
+// attempt counts an attempt and its tokens.
+func (m *metricSet) attempt(a rotation.Attempt) {
+	provider := a.Target.Provider.Name
+	m.attempts.WithLabelValues(provider, kindOf(a).String()).Inc()
+	add := func(kind string, n int64) {
+		if n > 0 {
+			m.tokens.WithLabelValues(provider, kind).Add(float64(n))
+		}
+	}
+	add("prompt", a.Usage.Prompt)
+	add("completion", a.Usage.Completion)
+	add("cached", a.Usage.Cached)
+	add("reasoning", a.Usage.Reasoning)
+}
+
+// stateCollector reads the running configuration's states at every scrape, so
+// that no series outlives its provider.
+type stateCollector struct{}
+
+var (
+	keysDesc = prometheus.NewDesc("caddy_ai_gateway_keys", "API keys by state.", []string{"provider", "state"}, nil)
+	callDesc = prometheus.NewDesc("caddy_ai_gateway_calls_in_flight", "Calls under way, and those waiting in the queue of max_concurrent.", []string{"provider", "state"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (stateCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- keysDesc
+	ch <- callDesc
+}
+
+// Collect implements prometheus.Collector.
+func (stateCollector) Collect(ch chan<- prometheus.Metric) {
+	app := runningApp()
+	if app == nil {
+		return
+	}
+	now := time.Now()
+	providers := app.table.Providers()
+	for _, name := range slices.Sorted(maps.Keys(providers)) {
+		p := providers[name]
+		count := make(map[string]int)
+		for _, k := range p.KeyStatuses(now) {
+			count[k.State]++
+		}
+		for _, state := range rotation.States {
+			ch <- prometheus.MustNewConstMetric(keysDesc, prometheus.GaugeValue, float64(count[state]), name, state)
+		}
+		active, waiting := p.Load()
+		ch <- prometheus.MustNewConstMetric(callDesc, prometheus.GaugeValue, float64(active), name, "active")
+		ch <- prometheus.MustNewConstMetric(callDesc, prometheus.GaugeValue, float64(waiting), name, "waiting")
+	}
+}
+
+// runningApp is the app of the configuration that is running now, nil if it has
+// none.
+func runningApp() *App {
+	app, err := caddy.ActiveContext().AppIfConfigured("ai_gateway")
+	if err != nil {
+		return nil
+	}
+	a, _ := app.(*App)
+	return a
+}

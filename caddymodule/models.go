@@ -1,0 +1,66 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/universal-ai-gateway/magicproxy/glob"
+	"github.com/universal-ai-gateway/magicproxy/openai"
+)
+
+// model is OpenAI's model object.
+type model struct {
+	ID      string `json:"id"`
+	Object  string `json:"object"`
+	Created int64  `json:"created"`
+	OwnedBy string `json:"owned_by"`
+}
+
+func (x *exchange) modelOf(id string) model {
+	owner := "ai-gateway"
+	if provider, _, ok := strings.Cut(id, "/"); ok {
+		owner = provider
+	}
+	return model{ID: id, Object: "model", Created: x.h.app.created.Unix(), OwnedBy: owner}
+}
+
+// models answers /v1/models, and one model of it (contract R5).
+func (x *exchange) models(id string) {
+	table := x.h.app.table
+	if id != "" {
+		x.model = id
+		if !table.Named(id) || !glob.Any(x.h.Allow, id) {
+			x.fail(openai.ModelNotFound(openai.Cut(id, 128)))
+			return
+		}
+		x.json(x.modelOf(id))
+		return
+	}
+	list := struct {
+		Object string  `json:"object"`
+		Data   []model `json:"data"`
+	}{"list", []model{}}
+	for _, name := range table.Names() {
+		if glob.Any(x.h.Allow, name) {
+			list.Data = append(list.Data, x.modelOf(name))
+		}
+	}
+	x.json(list)
+}
+
+func (x *exchange) json(v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // the types above cannot fail
+	}
+	h := x.w.Header()
+	h["Content-Type"] = jsonType
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	x.wrote = true
+	x.w.WriteHeader(http.StatusOK)
+	if _, err := x.w.Write(body); err != nil {
+		x.left = true
+	}
+}

@@ -1,0 +1,87 @@
+package caddymodule
+
+import (
+	"context"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/universal-ai-gateway/magicproxy/openai"
+	"github.com/universal-ai-gateway/magicproxy/provider"
+	"github.com/universal-ai-gateway/magicproxy/rotation"
+)
+
+// observer turns attempts into metrics, log lines and spans.
+type observer struct{ logger *zap.Logger }
+
+type spanKey struct{}
+
+// Begin implements rotation.Observer. Spans are made with the tracer of the span
+// that is already in the request's context, Caddy's; without one there are none.
+func (o *observer) Begin(ctx context.Context, a rotation.Attempt) context.Context {
+	parent := trace.SpanFromContext(ctx)
+	if !parent.IsRecording() {
+		return ctx
+	}
+	// Names and values follow OpenTelemetry's conventions for generative AI.
+	operation := map[openai.Endpoint]string{openai.Completions: "text_completion", openai.Embeddings: "embeddings"}[a.Endpoint]
+	if operation == "" {
+		operation = "chat"
+	}
+	tracer := parent.TracerProvider().Tracer("github.com/universal-ai-gateway/magicproxy")
+	ctx, span := tracer.Start(ctx, operation+" "+openai.Cut(a.Target.Model, 128), trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
+		attribute.String("gen_ai.operation.name", operation),
+		attribute.String("gen_ai.provider.name", a.Target.Provider.Name),
+		attribute.String("gen_ai.request.model", openai.Cut(a.Target.Model, 128)),
+	))
+	return context.WithValue(ctx, spanKey{}, span)
+}
+
+// End implements rotation.Observer.
+func (o *observer) End(ctx context.Context, a rotation.Attempt) {
+	metrics.attempt(a)
+	kind := kindOf(a)
+	if span, ok := ctx.Value(spanKey{}).(trace.Span); ok {
+		if a.Usage.Total > 0 {
+			span.SetAttributes(
+				attribute.Int64("gen_ai.usage.input_tokens", a.Usage.Prompt),
+				attribute.Int64("gen_ai.usage.output_tokens", a.Usage.Completion))
+		}
+		if a.Err != nil {
+			span.SetAttributes(attribute.String("error.type", kind.String()))
+			span.SetStatus(codes.Error, kind.String())
+		}
+		span.End()
+	}
+	if a.Err == nil {
+		return
+	}
+	if e := o.logger.Check(level(kind), "attempt failed"); e != nil {
+		e.Write(zap.String("target", openai.Cut(a.Target.String(), 256)), zap.String("key", a.KeyID), zap.String("outcome", kind.String()),
+			zap.Int("status", a.Err.Status), zap.Duration("retry_after", a.Err.RetryAfter), zap.Duration("took", a.Took),
+			zap.String("error", a.Err.Error()), zap.NamedError("reason", a.Err.Err))
+	}
+}
+
+// level is a warning for what marks a key or a target: that happens once per
+// rest, not once per request.
+func level(kind provider.Kind) zapcore.Level {
+	switch kind {
+	case provider.KindRejected, provider.KindRetryable, provider.KindCanceled, provider.KindBusy:
+		return zapcore.DebugLevel
+	}
+	return zapcore.WarnLevel
+}
+
+func kindOf(a rotation.Attempt) provider.Kind {
+	if a.Err == nil {
+		return provider.KindOK
+	}
+	return a.Err.Kind
+}
+
+// Interface guards
+var _ rotation.Observer = (*observer)(nil)

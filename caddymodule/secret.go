@@ -1,0 +1,44 @@
+package caddymodule
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"golang.org/x/net/http/httpguts"
+)
+
+// resolve returns a secret's value. Its errors name the placeholder, never the
+// value (security X5, X13).
+func resolve(repl *caddy.Replacer, s string) (string, error) {
+	v, err := repl.ReplaceOrErr(s, true, true)
+	if err != nil {
+		return "", err
+	}
+	v = strings.TrimSpace(v) // files end in a newline
+	if v == "" {
+		if strings.Contains(s, "{") {
+			return "", errors.New("empty: " + s)
+		}
+		return "", errors.New("empty")
+	}
+	return v, nil
+}
+
+// checkSecret refuses what could not travel in a header (security X11).
+func checkSecret(s string) error {
+	if !httpguts.ValidHeaderFieldValue(s) || strings.ContainsAny(s, " \t") {
+		return errors.New("white space or control characters in the key")
+	}
+	return nil
+}
+
+// literal returns a text as it is, unless it as a whole is one placeholder for
+// the environment or a file: prompts contain braces.
+func literal(repl *caddy.Replacer, s string) (string, error) {
+	t := strings.TrimSpace(s)
+	if (strings.HasPrefix(t, "{env.") || strings.HasPrefix(t, "{file.")) && strings.IndexByte(t, '}') == len(t)-1 {
+		return repl.ReplaceOrErr(t, true, true)
+	}
+	return s, nil
+}

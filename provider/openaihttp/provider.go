@@ -1,0 +1,201 @@
+// Package openaihttp reaches upstreams that speak OpenAI's protocol over HTTP:
+// OpenAI itself and the many that are compatible with it.
+//
+// It sends what the client sent, with the model's id replaced and the edits of
+// its Options, and nothing else of the client's: no header, no query, no host
+// (security X1, X4). Redirects are answers, not followed: they would carry the
+// key to wherever the upstream points.
+//
+//	p, err := openaihttp.New(openaihttp.Options{BaseURL: "https://api.openai.com/v1", Transport: http.DefaultTransport})
+//	res, err := p.Do(ctx, &provider.Call{Request: req, Model: "gpt-4o-mini", Secret: key})
+package openaihttp
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/universal-ai-gateway/magicproxy/openai"
+	"github.com/universal-ai-gateway/magicproxy/provider"
+)
+
+// Options say where an upstream is and what it wants to be told.
+type Options struct {
+	// BaseURL ends before /chat/completions, usually in /v1.
+	BaseURL string
+
+	// Transport makes the round trips. It must neither decompress nor follow
+	// redirects. CloseIdle, if set, closes its idle connections.
+	Transport http.RoundTripper
+	CloseIdle func()
+
+	// Header is added to every request; it replaces what the provider would send
+	// under the same name, Authorization too.
+	Header http.Header
+
+	// Drop and Rename edit top-level fields of the request.
+	Drop   []string
+	Rename []openai.Rename
+
+	// NoUsage keeps the gateway from asking for the usage of streams.
+	NoUsage bool
+}
+
+// Provider implements provider.Provider.
+type Provider struct {
+	o      Options
+	urls   []*url.URL // by endpoint
+	closed atomic.Bool
+}
+
+// New checks o. It dials nothing.
+func New(o Options) (*Provider, error) {
+	base, err := ParseBaseURL(o.BaseURL)
+	if err != nil {
+		return nil, err
+	}
+	h := make(http.Header, len(o.Header))
+	for name, values := range o.Header {
+		if !httpguts.ValidHeaderFieldName(name) {
+			return nil, fmt.Errorf("header %q: not a header's name", name)
+		}
+		switch http.CanonicalHeaderKey(name) {
+		case "Content-Length", "Transfer-Encoding", "Connection", "Host", "Accept-Encoding":
+			return nil, fmt.Errorf("header %s: belongs to the connection, not to the configuration", name)
+		}
+		for _, v := range values {
+			if !httpguts.ValidHeaderFieldValue(v) {
+				return nil, fmt.Errorf("header %s: control characters in the value", name)
+			}
+			h.Add(name, v)
+		}
+	}
+	o.Header = h
+	p := &Provider{o: o}
+	for _, ep := range openai.Endpoints() {
+		p.urls = append(p.urls, base.JoinPath(ep.Path()))
+	}
+	return p, nil
+}
+
+// ParseBaseURL checks an upstream's address.
+func ParseBaseURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return nil, errors.New("base_url: not a URL") // the parser's error would repeat it, userinfo and all
+	case u.User != nil:
+		return nil, errors.New("base_url: must not hold credentials; use key")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, fmt.Errorf("base_url %q: must begin with http:// or https://", s)
+	case u.Host == "":
+		return nil, fmt.Errorf("base_url %q: no host", s)
+	case u.RawQuery != "" || u.Fragment != "":
+		return nil, fmt.Errorf("base_url %q: a query or fragment has no place here", s)
+	}
+	return u, nil
+}
+
+// Header values shared by all requests; net/http only reads them.
+var (
+	jsonType  = []string{"application/json"}
+	wantJSON  = []string{"application/json"}
+	wantEvent = []string{"text/event-stream"}
+	agent     = []string{"ai-gateway"}
+)
+
+// Do implements provider.Provider.
+func (p *Provider) Do(ctx context.Context, c *provider.Call) (*provider.Response, error) {
+	r := c.Request
+	payload := r.Rewrite(openai.Edit{Model: c.Model, AskUsage: c.AskUsage && !p.o.NoUsage, Drop: p.o.Drop, Rename: p.o.Rename})
+	h := make(http.Header, 4+len(p.o.Header))
+	h["Content-Type"] = jsonType
+	h["User-Agent"] = agent
+	h["Accept"] = wantJSON
+	if r.Stream {
+		h["Accept"] = wantEvent
+	}
+	if c.Secret != "" {
+		h["Authorization"] = []string{"Bearer " + c.Secret}
+	}
+	for name, values := range p.o.Header {
+		h[name] = values
+	}
+	u := p.urls[r.Endpoint]
+	req := (&http.Request{
+		Method: http.MethodPost, URL: u, Host: u.Host, Header: h, ContentLength: int64(len(payload)),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Body: io.NopCloser(bytes.NewReader(payload)),
+		// Lets the transport send again what a kept connection turned out not to take.
+		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(payload)), nil },
+	}).WithContext(ctx)
+	res, err := p.o.Transport.RoundTrip(req)
+	if err != nil {
+		p.closeIdle()
+		return nil, failure(err)
+	}
+	if e := res.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		_ = res.Body.Close()
+		p.closeIdle()
+		return nil, &provider.Error{Kind: provider.KindBroken, Status: res.StatusCode, Message: "upstream compressed its answer unasked"}
+	}
+	return &provider.Response{Status: res.StatusCode, Header: res.Header, Body: &body{res.Body, p}}, nil
+}
+
+// Close closes idle connections, now and whenever a call still under way ends:
+// a provider's last streams may outlive its configuration.
+func (p *Provider) Close() {
+	p.closed.Store(true)
+	p.closeIdle()
+}
+
+func (p *Provider) closeIdle() {
+	if p.closed.Load() && p.o.CloseIdle != nil {
+		p.o.CloseIdle()
+	}
+}
+
+type body struct {
+	io.ReadCloser
+	p *Provider
+}
+
+func (b *body) Close() error {
+	err := b.ReadCloser.Close()
+	b.p.closeIdle()
+	return err
+}
+
+// failure reads a round trip's error. No connection, TLS included, is the
+// target's trouble just as much as one that breaks, but worth telling apart.
+func failure(err error) *provider.Error {
+	e := &provider.Error{Kind: provider.KindBroken, Message: "upstream closed the connection without an answer", Err: err}
+	var op *net.OpError
+	var record tls.RecordHeaderError
+	var alert tls.AlertError
+	var verify *tls.CertificateVerificationError
+	var authority x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &op) && op.Op == "dial", errors.As(err, &dns):
+		e.Kind, e.Message = provider.KindDial, "no connection to the upstream"
+	case errors.As(err, &record), errors.As(err, &alert), errors.As(err, &verify), errors.As(err, &authority), errors.As(err, &host):
+		e.Kind, e.Message = provider.KindDial, "no secure connection to the upstream"
+	}
+	return e
+}
+
+// Interface guards
+var _ provider.Provider = (*Provider)(nil)

@@ -1,0 +1,335 @@
+package rotation
+
+import (
+	"context"
+	"io"
+	"math"
+	"mime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/universal-ai-gateway/magicproxy/openai"
+	"github.com/universal-ai-gateway/magicproxy/provider"
+)
+
+// Caps on what an upstream can make us hold or relay (security X10).
+const (
+	maxErrorBody = 64 << 10
+	maxAnswer    = 128 << 20 // embeddings of many inputs are large
+)
+
+// attempt is one try at one target with one key. It belongs to the goroutine of
+// its call; only its timer runs beside it.
+type attempt struct {
+	run    *run
+	target *Target
+	key    *Key
+
+	ofTarget, ofKey, ofPair grant
+	pair                    *health
+
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	watch  context.Context // the observer's
+	res    *provider.Response
+	usage  openai.Usage
+	err    *provider.Error
+
+	marked bool // its outcome has been held against, or in favour of, what it used
+
+	// The timers of contract S6, all in one: total counts from start, first from
+	// start while seen is negative, idle from the beginning of a read.
+	start   time.Time
+	timer   *time.Timer
+	reading atomic.Int64 // when the read under way began, in ns since start; 0 for none
+	first   atomic.Bool  // content has been seen
+	seen    time.Duration
+}
+
+// begin starts the attempt's clock.
+func (a *attempt) begin() {
+	r := a.run
+	ctx := r.ctx
+	if r.Observer != nil {
+		ctx = r.Observer.Begin(ctx, a.report())
+	}
+	a.watch = ctx
+	a.ctx, a.cancel = context.WithCancelCause(ctx)
+	if wait := a.patience(); wait > 0 {
+		// Armed after it is stored: tick uses it.
+		a.timer = time.AfterFunc(math.MaxInt64, a.tick)
+		a.timer.Reset(wait)
+	}
+}
+
+// patience is how long to sleep before the timers are looked at again; 0 when
+// none of them is set.
+func (a *attempt) patience() time.Duration {
+	wait, _ := a.due(time.Since(a.start))
+	return wait
+}
+
+// due returns the time left and the timer that ends it.
+func (a *attempt) due(now time.Duration) (left time.Duration, cause error) {
+	p := a.target.Provider
+	consider := func(at time.Duration, why error) {
+		if d := at - now; cause == nil || d < left {
+			left, cause = d, why
+		}
+	}
+	if p.Timeout > 0 {
+		consider(p.Timeout, provider.ErrTotalTimeout)
+	}
+	if !a.run.Request.Stream {
+		return left, cause
+	}
+	if !a.first.Load() {
+		if p.FirstTimeout > 0 {
+			consider(p.FirstTimeout, provider.ErrFirstTimeout)
+		}
+		return left, cause
+	}
+	if p.IdleTimeout > 0 {
+		// Between reads it is the client who is slow, not the upstream.
+		from := now
+		if at := time.Duration(a.reading.Load()); at > 0 {
+			from = at
+		}
+		consider(from+p.IdleTimeout, provider.ErrIdleTimeout)
+	}
+	return left, cause
+}
+
+// tick runs on the timer: it ends the attempt or goes back to sleep. The reads
+// then cost no timer operation.
+func (a *attempt) tick() {
+	if a.ctx.Err() != nil {
+		return
+	}
+	first := a.first.Load()
+	left, cause := a.due(time.Since(a.start))
+	if left <= 0 {
+		a.cancel(cause)
+		return
+	}
+	a.timer.Reset(left)
+	if first != a.first.Load() { // content armed it meanwhile, for another time
+		a.timer.Reset(max(a.patience(), time.Nanosecond))
+	}
+}
+
+// content notes that the first content has arrived: what follows is no longer
+// under the first timer, and the probe, if it was one, has succeeded.
+func (a *attempt) content() {
+	a.seen = time.Since(a.start)
+	a.first.Store(true)
+	if a.run.Request.Stream { // any other answer has no beginning of its own
+		a.run.Trace.First = a.start.Add(a.seen)
+	}
+	if a.timer != nil {
+		a.timer.Reset(max(a.patience(), time.Nanosecond))
+	}
+	a.settled(provider.KindOK, 0)
+}
+
+// Read reads the answer's body and keeps the time.
+func (a *attempt) Read(p []byte) (int, error) {
+	from := time.Since(a.start)
+	a.reading.Store(int64(from))
+	n, err := a.res.Body.Read(p)
+	a.reading.Store(0)
+	a.run.Trace.Waited += time.Since(a.start) - from
+	return n, err
+}
+
+// open sends the request and checks the header of the answer.
+func (a *attempt) open() *provider.Error {
+	p := a.target.Provider
+	res, err := p.Client.Do(a.ctx, &provider.Call{
+		Request: a.run.Request, Model: a.target.Model, Secret: a.key.Secret, AskUsage: true,
+	})
+	a.run.Trace.Waited += time.Since(a.start)
+	if err != nil {
+		return provider.AsError(a.ctx, err)
+	}
+	a.res = res
+	kind := provider.KindOfStatus(res.Status)
+	if kind != provider.KindOK {
+		return a.refusal(kind)
+	}
+	if a.run.Request.Stream {
+		if ct := res.Header.Get("Content-Type"); ct != "" {
+			if mt, _, err := mime.ParseMediaType(ct); err != nil || mt != "text/event-stream" && !strings.HasSuffix(mt, "json") {
+				return &provider.Error{Kind: provider.KindBroken, Status: res.Status, Message: "upstream answered a stream request with something else"}
+			}
+		}
+	}
+	return nil
+}
+
+// refusal reads the answer of a non-2xx status.
+func (a *attempt) refusal(kind provider.Kind) *provider.Error {
+	e := &provider.Error{Kind: kind, Status: a.res.Status, RetryAfter: provider.ParseRetryAfter(a.res.Header.Get("Retry-After"), time.Now())}
+	body, err := io.ReadAll(io.LimitReader(a, maxErrorBody))
+	if err != nil && a.ctx.Err() != nil {
+		return provider.AsError(a.ctx, err)
+	}
+	// A status says enough: of a body that breaks off what came is read.
+	if d, ok := openai.ParseErrorBody(body); ok {
+		a.describe(e, d)
+	}
+	return e
+}
+
+// describe takes over an upstream's own words, without what is secret.
+func (a *attempt) describe(e *provider.Error, d openai.ErrorDetail) {
+	e.Message = a.target.Provider.scrub(d.Message)
+	e.Param = openai.Cut(a.target.Provider.scrub(d.Param), 128)
+	e.Code = openai.Cut(a.target.Provider.scrub(d.Code), 64)
+}
+
+// event reads an error object that came under a 200.
+func (a *attempt) event(raw []byte) *provider.Error {
+	e := &provider.Error{Kind: provider.KindErrorEvent, Message: "upstream sent an error"}
+	if d, ok := openai.ParseErrorObject(raw); ok {
+		a.describe(e, d)
+	}
+	return e
+}
+
+// whole reads an answer without stream.
+func (a *attempt) whole() ([]byte, openai.Usage, *provider.Error) {
+	if err := a.open(); err != nil {
+		return nil, openai.Usage{}, err
+	}
+	body, err := readAll(a, a.res.Header.Get("Content-Length"), maxAnswer)
+	if err != nil {
+		return nil, openai.Usage{}, provider.AsError(a.ctx, err)
+	}
+	info, err := openai.ScanAnswer(body)
+	switch {
+	case err != nil:
+		return nil, openai.Usage{}, &provider.Error{Kind: provider.KindBroken, Status: a.res.Status, Message: "upstream's answer is not the JSON it should be", Err: err}
+	case info.Error != nil:
+		return nil, openai.Usage{}, a.event(info.Error)
+	}
+	a.usage = info.Usage
+	a.run.Trace.Usage = info.Usage
+	a.content()
+	return body, info.Usage, nil
+}
+
+// end settles what the attempt used and tells the observer. It counts once.
+func (a *attempt) end(err *provider.Error) {
+	a.err = err
+	if err != nil {
+		a.settled(err.Kind, err.RetryAfter)
+	}
+}
+
+// close ends the attempt for good.
+func (a *attempt) close() {
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+	if a.res != nil {
+		_ = a.res.Body.Close() // nothing of it is wanted any more
+	}
+	a.cancel(context.Canceled)
+	if !a.marked {
+		a.settled(provider.KindCanceled, 0)
+	}
+	a.target.Provider.state.limit.done()
+	if o := a.run.Observer; o != nil {
+		o.End(a.watch, a.report())
+	}
+}
+
+func (a *attempt) report() Attempt {
+	r := Attempt{
+		Target: a.target, Endpoint: a.run.Request.Endpoint, KeyID: a.key.ID, Err: a.err,
+		Took: time.Since(a.start), Usage: a.usage,
+	}
+	if a.seen >= 0 {
+		r.First = a.seen
+	}
+	return r
+}
+
+// settled holds an outcome against, or in favour of, what the attempt used
+// (contract F2).
+func (a *attempt) settled(kind provider.Kind, given time.Duration) {
+	p, now := a.target.Provider, time.Now().UnixNano()
+	target, key, pair := &a.target.state.health, &a.key.state.health, a.pair
+	release := func() {
+		target.release(a.ofTarget)
+		key.release(a.ofKey)
+		if pair != nil {
+			pair.release(a.ofPair)
+		}
+	}
+	again := a.marked // content had come, then the stream broke
+	a.marked = true
+	if again {
+		a.ofTarget, a.ofKey, a.ofPair = granted, granted, granted
+	}
+	if p.Quarantine <= 0 && kind != provider.KindOK {
+		release()
+		return
+	}
+	switch kind {
+	case provider.KindOK:
+		target.succeed(a.ofTarget)
+		key.succeed(a.ofKey)
+		if pair != nil {
+			pair.succeed(a.ofPair)
+		}
+		return
+	case provider.KindRejected: // it answered, and it let the key in
+		target.succeed(a.ofTarget)
+	case provider.KindRateLimited, provider.KindUnauthorized, provider.KindPayment:
+		key.fail(a.ofKey, now, kind, given, p.Quarantine)
+		a.ofKey = granted
+	case provider.KindForbidden, provider.KindNotFound:
+		a.key.state.failPair(a.target.Model, a.ofPair, now, kind, given, p.Quarantine)
+		a.ofPair = granted
+	case provider.KindServerError, provider.KindDial, provider.KindTimeout, provider.KindErrorEvent, provider.KindBroken:
+		// A request that makes one upstream after the other fail must not take
+		// them all away from everybody else.
+		if kind == provider.KindServerError && a.run.marked {
+			break
+		}
+		a.run.marked = a.run.marked || kind == provider.KindServerError
+		target.fail(a.ofTarget, now, kind, given, p.Quarantine)
+		a.ofTarget = granted
+	}
+	release()
+}
+
+// readAll reads up to limit bytes. length is the upstream's word for how many
+// there will be: a hint, believed only up to a point.
+func readAll(r io.Reader, length string, limit int) ([]byte, error) {
+	const trust = 1 << 20
+	size := 512
+	if n, err := strconv.Atoi(length); err == nil && n > 0 {
+		size = min(n, trust) + 1 // room to read the end without growing
+	}
+	b := make([]byte, 0, size)
+	for {
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case err == io.EOF:
+			return b, nil
+		case err != nil:
+			return b, err
+		case len(b) > limit:
+			return b, &provider.Error{Kind: provider.KindBroken, Message: "upstream's answer is larger than " + strconv.Itoa(limit>>20) + " MiB"}
+		case len(b) == cap(b):
+			b = slices.Grow(b, len(b))
+		}
+	}
+}

@@ -1,0 +1,316 @@
+package rotation
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/universal-ai-gateway/magicproxy/openai"
+	"github.com/universal-ai-gateway/magicproxy/provider"
+)
+
+// What one call may spend (contract F3). Keys and targets have budgets of their
+// own, so that a provider with many exhausted keys does not use up what is meant
+// for the targets after it.
+const (
+	keyBudget   = 16
+	retryBudget = 8
+)
+
+// Observer hears of every attempt. Its methods are called concurrently, on the
+// goroutine of the request, and must not block.
+type Observer interface {
+	// Begin is called before an attempt; the context it returns is the
+	// attempt's.
+	Begin(ctx context.Context, a Attempt) context.Context
+
+	// End is called once per attempt, when its answer has been read or given up,
+	// with the context that Begin returned.
+	End(ctx context.Context, a Attempt)
+}
+
+// Attempt is one try at one target, as observers see it.
+type Attempt struct {
+	Target   *Target
+	Endpoint openai.Endpoint
+
+	// KeyID is the beginning of the key's hash, empty for none.
+	KeyID string
+
+	// Err is nil when the answer came whole.
+	Err *provider.Error
+
+	// Took is the time from the start to the end, First the time to the first
+	// content, 0 when there was none.
+	Took, First time.Duration
+
+	Usage openai.Usage
+}
+
+// Caller makes model calls: the one way to reach a model. It plans, takes keys,
+// fails over, times out and marks what failed. It is safe for concurrent use.
+type Caller struct{ Observer Observer }
+
+// Call is what to ask, and whom.
+type Call struct {
+	Route   Route
+	Request *openai.Request
+
+	// Trace, if set, is filled in as the call goes on. It belongs to the caller.
+	Trace *Trace
+}
+
+// Trace is what a call came to, for logs.
+type Trace struct {
+	// Target is the one tried last: the one that answered, if any did.
+	Target *Target
+
+	// Attempts counts the tries.
+	Attempts int
+
+	// Waited is the time spent waiting for upstreams and for their queues.
+	Waited time.Duration
+
+	// First is when the first content arrived.
+	First time.Time
+
+	Usage openai.Usage
+}
+
+// Answer is a whole answer of a call without stream.
+type Answer struct {
+	Target *Target
+	Body   []byte
+	Usage  openai.Usage
+}
+
+// Do makes a call whose answer comes in one piece. The error is an *Error.
+func (c *Caller) Do(ctx context.Context, call Call) (*Answer, error) {
+	var answer *Answer
+	err := c.run(ctx, call, func(a *attempt) *provider.Error {
+		defer a.close()
+		body, usage, err := a.whole()
+		a.end(err)
+		if err == nil {
+			answer = &Answer{Target: a.target, Body: body, Usage: usage}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+// Stream makes a call whose answer comes in events and returns when the first
+// content is there: until then it may fail over (contract S5). The error is an
+// *Error. The stream must be closed.
+func (c *Caller) Stream(ctx context.Context, call Call) (*Stream, error) {
+	var stream *Stream
+	err := c.run(ctx, call, func(a *attempt) *provider.Error {
+		s := &Stream{attempt: a}
+		if err := s.begin(); err != nil {
+			s.Close()
+			return err
+		}
+		stream = s
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return stream, nil
+}
+
+// run is one call's way through its plan.
+type run struct {
+	*Caller
+	Call
+	ctx context.Context
+
+	tried   []pair      // never used again
+	spent   []*keyState // refused as keys: no use for other targets either
+	failed  []*targetState
+	busy    []*Target
+	keys    int // left in the budget
+	retries int
+
+	marked bool // a 5xx of this call has been held against a target
+	causes causes
+	last   *provider.Error
+}
+
+// pair is a key used for a target.
+type pair struct {
+	key    *keyState
+	target *targetState
+}
+
+func (c *Caller) run(ctx context.Context, call Call, try func(*attempt) *provider.Error) error {
+	if call.Trace == nil {
+		call.Trace = new(Trace)
+	}
+	r := &run{Caller: c, Call: call, ctx: ctx, keys: keyBudget, retries: retryBudget}
+	var room [8]*Target
+	plan := call.Route.Plan(room[:0], time.Now().UnixNano())
+	for _, t := range plan {
+		if done, err := r.target(t, try); done {
+			return err
+		}
+	}
+	// What had no free slot is healthy: better to wait for it, if its queue has
+	// room, than to probe what is not.
+	for _, t := range r.busy {
+		start := time.Now()
+		err := t.Provider.state.limit.wait(ctx, t.Provider.MaxConcurrent, t.Provider.Queue)
+		r.Trace.Waited += time.Since(start)
+		switch {
+		case err == errBusy:
+			continue
+		case err != nil:
+			return r.canceled()
+		}
+		if done, err := r.waited(t, try); done {
+			return err
+		}
+	}
+	if t := r.soonest(plan); t != nil {
+		if a := r.claim(t, true, false); a != nil {
+			if done, err := r.settle(a, try(a)); done {
+				return err
+			}
+		}
+	}
+	return r.verdict(plan)
+}
+
+// target tries a target with one key after the other. done says that the call
+// has come to its end, err how.
+func (r *run) target(t *Target, try func(*attempt) *provider.Error) (done bool, err error) {
+	for r.keys > 0 && r.retries > 0 && !slices.Contains(r.failed, t.state) {
+		a := r.claim(t, false, false)
+		if a == nil {
+			break
+		}
+		if done, err = r.settle(a, try(a)); done {
+			return done, err
+		}
+	}
+	return false, nil
+}
+
+// waited is target for one whose slot the queue has given us.
+func (r *run) waited(t *Target, try func(*attempt) *provider.Error) (done bool, err error) {
+	a := r.claim(t, false, true)
+	if a == nil {
+		t.Provider.state.limit.done()
+		return false, nil
+	}
+	if done, err = r.settle(a, try(a)); done {
+		return done, err
+	}
+	return r.target(t, try)
+}
+
+// settle takes an attempt's outcome into account and says whether to go on.
+func (r *run) settle(a *attempt, err *provider.Error) (done bool, _ error) {
+	if err == nil {
+		return true, nil
+	}
+	r.last = err
+	r.causes.add(err.Kind)
+	switch err.Kind {
+	case provider.KindCanceled:
+		return true, r.canceled()
+	case provider.KindRejected:
+		return true, &Error{Cause: err, API: rejected(err)}
+	case provider.KindRateLimited, provider.KindUnauthorized, provider.KindPayment, provider.KindForbidden, provider.KindNotFound:
+		r.keys--
+		if err.Kind != provider.KindForbidden && err.Kind != provider.KindNotFound {
+			r.spent = append(r.spent, a.key.state)
+		}
+	default:
+		r.retries--
+		r.failed = append(r.failed, a.target.state)
+	}
+	return false, nil
+}
+
+// claim takes a key, the target and a slot for one attempt; nil when they cannot
+// all be had. early allows the probe of something still cooling; slot says that
+// the slot is ours already.
+func (r *run) claim(t *Target, early, slot bool) *attempt {
+	now := time.Now()
+	a := &attempt{run: r, target: t, start: now, seen: -1}
+	if a.ofTarget = t.state.claim(now.UnixNano(), early); a.ofTarget == refused {
+		return nil
+	}
+	if !a.takeKey(now.UnixNano(), early) {
+		t.state.release(a.ofTarget)
+		return nil
+	}
+	if !slot && !t.Provider.state.limit.take(t.Provider.MaxConcurrent) {
+		a.settled(provider.KindBusy, 0)
+		if !slices.Contains(r.busy, t) {
+			r.busy = append(r.busy, t)
+		}
+		return nil
+	}
+	r.tried = append(r.tried, pair{a.key.state, t.state})
+	r.Trace.Target = t
+	r.Trace.Attempts++
+	a.begin()
+	return a
+}
+
+// soonest returns the target that has not been tried and is due first, if it may
+// be probed before its time (contract F4).
+func (r *run) soonest(plan []*Target) *Target {
+	var best *Target
+	var at int64
+	for _, t := range plan {
+		if slices.Contains(r.failed, t.state) || r.keys <= 0 || r.retries <= 0 || slices.Contains(r.busy, t) {
+			continue
+		}
+		if due, early, _ := r.due(t); early && (best == nil || due < at) {
+			best, at = t, due
+		}
+	}
+	return best
+}
+
+// due returns when a target can serve with a key that this call has not used,
+// and whether it may be probed earlier.
+func (r *run) due(t *Target) (at int64, early bool, cause provider.Kind) {
+	tat, tearly, tcause := t.state.due()
+	found := false
+	for i := range t.Provider.Keys {
+		k := t.Provider.Keys[i].state
+		if r.excluded(k, t.state) {
+			continue
+		}
+		kat, kearly, kcause := k.due(t.Model)
+		// Of keys due at the same time one that may be probed counts.
+		if !found || kearly && !early || kearly == early && kat < at {
+			at, early, cause, found = kat, kearly, kcause, true
+		}
+	}
+	if !found {
+		return 0, false, provider.KindOK
+	}
+	if tat > at {
+		at, cause = tat, tcause
+	}
+	return at, early && tearly, cause
+}
+
+// excluded reports whether the call has used the key for the target, or found it
+// to be of no use.
+func (r *run) excluded(k *keyState, t *targetState) bool {
+	return slices.Contains(r.tried, pair{k, t}) || slices.Contains(r.spent, k)
+}
+
+// canceled is the end of a call whose client has left.
+func (r *run) canceled() error {
+	return &Error{Cause: &provider.Error{Kind: provider.KindCanceled, Message: "canceled", Err: context.Cause(r.ctx)}}
+}

@@ -1,0 +1,246 @@
+package rotation
+
+import (
+	"bytes"
+	"io"
+	"mime"
+	"time"
+
+	"github.com/universal-ai-gateway/magicproxy/openai"
+	"github.com/universal-ai-gateway/magicproxy/provider"
+)
+
+// Bounds on what is held back before the first content (contract S5), and on
+// what a stream may carry at all (security X10).
+const (
+	maxHeldEvents = 64
+	maxHeldBytes  = 256 << 10
+	maxEvents     = 1 << 20
+	maxBytes      = 512 << 20
+)
+
+// drainTime is how long a finished stream's upstream gets to end the response,
+// so that the connection can be used again.
+const drainTime = 50 * time.Millisecond
+
+// Stream is an answer that has begun. It belongs to one goroutine.
+//
+//	for {
+//		ev, err := s.Next()
+//		if err == io.EOF {
+//			break // the answer is whole
+//		}
+//		…
+//	}
+type Stream struct {
+	attempt *attempt
+	reader  *openai.EventReader
+
+	held    []byte // start-up events
+	pending *Event // the first content event, not handed out yet
+	room    Event
+
+	events, bytes int
+
+	// What has been seen: choices that occurred and those that finished.
+	choices, finishes uint64
+	done              bool
+	err               error
+}
+
+// Event is one event of a stream. Its slices are valid until the next call of
+// Next.
+type Event struct {
+	// Raw is the event's bytes, comments before it included.
+	Raw []byte
+
+	// Data is the event's data, empty for a comment and for the start-up events,
+	// which come as one.
+	Data []byte
+	Info openai.ChunkInfo
+
+	// Done marks the [DONE] that ends a stream.
+	Done bool
+}
+
+// Target says who answers.
+func (s *Stream) Target() *Target { return s.attempt.target }
+
+// Done reports whether the upstream ended the stream with [DONE].
+func (s *Stream) Done() bool { return s.done }
+
+// Usage is what the upstream has counted so far.
+func (s *Stream) Usage() openai.Usage { return s.attempt.usage }
+
+// begin opens the stream and reads up to the first content.
+func (s *Stream) begin() *provider.Error {
+	a := s.attempt
+	if err := a.open(); err != nil {
+		return s.fail(err)
+	}
+	if mt, _, err := mime.ParseMediaType(a.res.Header.Get("Content-Type")); err == nil && mt != "text/event-stream" {
+		return s.fail(s.unstreamed())
+	}
+	s.reader = openai.NewEventReader(a)
+	for n := 0; ; n++ {
+		ev, err := s.read()
+		switch {
+		case err == io.EOF && len(s.held) == 0:
+			return s.fail(&provider.Error{Kind: provider.KindBroken, Message: "upstream's stream ended before it began"})
+		case err == io.EOF: // an answer without content is an answer
+			a.content()
+			return nil
+		case err != nil:
+			return s.fail(err.(*provider.Error))
+		}
+		if ev.Info.Content || ev.Done || ev.Info.Finishes != 0 || n >= maxHeldEvents || len(s.held) >= maxHeldBytes {
+			s.room = ev
+			s.pending = &s.room
+			a.content()
+			return nil
+		}
+		s.held = append(s.held, ev.Raw...)
+	}
+}
+
+// unstreamed reads the JSON that came where a stream was asked for: with luck it
+// says why.
+func (s *Stream) unstreamed() *provider.Error {
+	a := s.attempt
+	body, err := io.ReadAll(io.LimitReader(a, maxErrorBody))
+	if err != nil {
+		return provider.AsError(a.ctx, err)
+	}
+	if info, err := openai.ScanAnswer(body); err == nil && info.Error != nil {
+		return a.event(info.Error)
+	}
+	return &provider.Error{Kind: provider.KindBroken, Status: a.res.Status, Message: "upstream answered a stream request without a stream"}
+}
+
+// Next returns the next event. The error is io.EOF at the end of a whole answer
+// and a *provider.Error otherwise; it stays.
+func (s *Stream) Next() (Event, error) {
+	if len(s.held) > 0 {
+		ev := Event{Raw: s.held}
+		s.held = nil
+		return ev, nil
+	}
+	if s.pending != nil {
+		ev := *s.pending
+		s.pending = nil
+		return ev, nil
+	}
+	ev, err := s.read()
+	if err != nil && err != io.EOF {
+		s.fail(err.(*provider.Error))
+	}
+	return ev, err
+}
+
+// Buffered reports whether Next returns without reading.
+func (s *Stream) Buffered() bool {
+	return len(s.held) > 0 || s.pending != nil || s.done || s.err != nil || s.reader.Buffered()
+}
+
+// read reads one event and checks it. A stream is whole when it ends with [DONE]
+// or when every choice has finished; anything else looks like success and is
+// not (contract S4).
+func (s *Stream) read() (Event, error) {
+	if s.err != nil {
+		return Event{}, s.err
+	}
+	ev, err := s.next()
+	s.err = err
+	return ev, err
+}
+
+func (s *Stream) next() (Event, error) {
+	if s.done {
+		return Event{}, io.EOF
+	}
+	a := s.attempt
+	raw, err := s.reader.Next()
+	switch {
+	case err == io.EOF && s.choices != 0 && s.choices == s.finishes:
+		return Event{}, io.EOF
+	case err == io.EOF:
+		return Event{}, broken("upstream's stream ended before its answer did", io.ErrUnexpectedEOF)
+	case err != nil:
+		return Event{}, provider.AsError(a.ctx, err)
+	}
+	s.events++
+	s.bytes += len(raw.Raw)
+	if s.events > maxEvents || s.bytes > maxBytes {
+		return Event{}, broken("upstream's stream has no end", nil)
+	}
+	ev := Event{Raw: raw.Raw, Data: raw.Data}
+	data := bytes.TrimSpace(raw.Data)
+	switch {
+	case string(data) == "[DONE]":
+		s.done, ev.Done = true, true
+		if raw.Partial {
+			ev.Raw = []byte(openai.Done)
+		}
+		return ev, nil
+	case raw.Partial:
+		if s.choices != 0 && s.choices == s.finishes {
+			return Event{}, io.EOF
+		}
+		return Event{}, broken("upstream's stream ended within an event", io.ErrUnexpectedEOF)
+	case len(data) == 0:
+		return ev, nil
+	}
+	if ev.Info, err = openai.ScanChunk(a.run.Request.Endpoint, data); err != nil {
+		return Event{}, broken("upstream sent an event that is not JSON", err)
+	}
+	if ev.Info.Error != nil {
+		return Event{}, a.event(ev.Info.Error)
+	}
+	if string(raw.Type) == "error" {
+		return Event{}, a.event(data)
+	}
+	s.choices |= ev.Info.Choices
+	s.finishes |= ev.Info.Finishes
+	if ev.Info.HasUsage {
+		a.usage = ev.Info.Usage
+		a.run.Trace.Usage = ev.Info.Usage
+	}
+	return ev, nil
+}
+
+func broken(message string, err error) *provider.Error {
+	return &provider.Error{Kind: provider.KindBroken, Message: message, Err: err}
+}
+
+func (s *Stream) fail(err *provider.Error) *provider.Error {
+	s.err = err
+	s.attempt.end(err)
+	return err
+}
+
+// Close ends the call. Of a finished stream it reads the end of the response, if
+// that comes at once; any other is cut off, upstream included.
+func (s *Stream) Close() {
+	if s.err == nil && !s.done {
+		s.fail(&provider.Error{Kind: provider.KindCanceled, Message: "canceled"})
+	}
+	if s.reader != nil {
+		if s.done {
+			s.drain()
+		}
+		s.reader.Release()
+	}
+	s.attempt.close()
+}
+
+func (s *Stream) drain() {
+	a := s.attempt
+	stop := time.AfterFunc(drainTime, func() { a.cancel(io.EOF) })
+	defer stop.Stop()
+	var rest [512]byte
+	for range 8 {
+		if _, err := a.res.Body.Read(rest[:]); err != nil {
+			return
+		}
+	}
+}
