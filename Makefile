@@ -54,7 +54,7 @@ cross: ## compile everything, tests too, for windows and darwin
 	GOOS=darwin go vet ./... && GOOS=darwin go build ./...
 
 xcaddy: .tools/xcaddy-$(XCADDY) ## build with xcaddy, as xcaddy.md says, bin/caddy-xcaddy
-	$< build $(shell go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2) --with $(MODULE)=. --output bin/caddy-xcaddy
+	$< build $(shell go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2) --with $(MODULE)@v0.0.0=. --output bin/caddy-xcaddy
 	bin/caddy-xcaddy list-modules | grep ai_gateway
 
 vuln: .tools/govulncheck-$(GOVULNCHECK) ## look for known vulnerabilities (fetches a database)

@@ -7,4 +7,4 @@
 //	xcaddy build --with github.com/universal-ai-gateway/magicproxy
 package magicproxy
 
-import _ "github.com/universal-ai-gateway/magicproxy/caddymodule"
+import _ "github.com/universal-ai-gateway/magicproxy/caddymodule" // registers the modules

@@ -72,8 +72,11 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.logger, a.created = ctx.Logger(), time.Now()
 	repl := caddy.NewReplacer()
-	var err error
-	if a.mock, err = truth(repl.ReplaceAll(a.Mock, "")); err != nil {
+	on, err := repl.ReplaceOrErr(a.Mock, false, true)
+	if err == nil {
+		a.mock, err = truth(on)
+	}
+	if err != nil {
 		return fmt.Errorf("mock: %w", err)
 	}
 	if a.Providers == nil {
@@ -83,7 +86,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		a.Providers[mockName] = &Provider{Models: map[string][]string{mockName: {mockName}}}
 	}
 	if len(a.Providers) == 0 {
-		return fmt.Errorf("no provider is configured: add one (provider openai { key {env.OPENAI_API_KEY} }), or mock on")
+		return fmt.Errorf("no provider is configured: add one, such as provider openai with its key, or mock on")
 	}
 	if err := a.provisionTokens(repl); err != nil {
 		return err
@@ -95,11 +98,15 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 	}
 	tiers := make(map[string]rotation.Tier, len(a.Tiers))
-	for name, t := range a.Tiers {
+	for _, name := range slices.Sorted(maps.Keys(a.Tiers)) {
 		if !modelName.MatchString(name) {
 			return fmt.Errorf("tier %q: %s", name, modelNameRule)
 		}
-		tiers[name] = rotation.Tier{Rotate: t.Rotate, Fallback: t.Fallback}
+		if t := a.Tiers[name]; t != nil {
+			tiers[name] = rotation.Tier{Rotate: t.Rotate, Fallback: t.Fallback}
+		} else {
+			tiers[name] = rotation.Tier{} // null in JSON
+		}
 	}
 	if a.table, err = rotation.Compile(providers, tiers, counters); err != nil {
 		return err
@@ -126,7 +133,7 @@ func (a *App) provisionTokens(repl *caddy.Replacer) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", what, err)
 			}
-			a.warnLiteral(what, s)
+			warnLiteral(a.logger, what, s)
 			if err := a.tokens.Add(user, secret); err != nil {
 				return fmt.Errorf("%s: %w", what, err)
 			}
@@ -137,9 +144,9 @@ func (a *App) provisionTokens(repl *caddy.Replacer) error {
 
 // warnLiteral says that a secret stands in the configuration as it is: every
 // copy of the file, and the admin API, show it (security X13).
-func (a *App) warnLiteral(what, value string) {
+func warnLiteral(logger *zap.Logger, what, value string) {
 	if !strings.Contains(value, "{") {
-		a.logger.Warn("a secret is written into the configuration; use a placeholder such as {env.NAME} or {file./path}", zap.String("where", what))
+		logger.Warn("a secret is written into the configuration; use a placeholder such as {env.NAME} or {file./path}", zap.String("where", what))
 	}
 }
 
@@ -170,7 +177,7 @@ func (a *App) provisionProvider(ctx caddy.Context, repl *caddy.Replacer, name st
 			return nil, err
 		}
 		for i, k := range p.Keys {
-			a.warnLiteral(fmt.Sprintf("provider %s: key %d", name, i+1), k)
+			warnLiteral(a.logger, fmt.Sprintf("provider %s: key %d", name, i+1), k)
 		}
 		if err := guest.CheckKeys(len(secrets)); err != nil {
 			return nil, err

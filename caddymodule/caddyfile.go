@@ -52,21 +52,22 @@ var globalWords = []string{"mock", "provider", "tier", "token"}
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // ai_gateway
 	if d.NextArg() {
-		return d.ArgErr()
+		return d.Errf("global option ai_gateway: unexpected '%s': its options go into a block", d.Val())
 	}
+	r := &reader{Dispenser: d}
 	for d.NextBlock(0) {
 		var err error
-		switch word := d.Val(); word {
+		switch d.Val() {
 		case "mock":
-			err = a.unmarshalMock(d)
+			err = a.unmarshalMock(r)
 		case "token":
-			err = a.unmarshalToken(d)
+			err = a.unmarshalToken(r)
 		case "provider":
-			err = a.unmarshalProvider(d)
+			err = a.unmarshalProvider(r)
 		case "tier":
-			err = a.unmarshalTier(d)
+			err = a.unmarshalTier(r)
 		default:
-			err = unknownWord(d, "ai_gateway", globalWords)
+			err = unknownWord(d, "global option ai_gateway", globalWords)
 		}
 		if err != nil {
 			return err
@@ -75,91 +76,82 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (a *App) unmarshalMock(d *caddyfile.Dispenser) error {
+func (a *App) unmarshalMock(r *reader) error {
 	if a.Mock != "" {
-		return d.Err("mock: already specified")
+		return r.Err("mock: already specified")
 	}
-	args := d.RemainingArgs()
+	values, err := r.values(0, 1, "on, off or a placeholder")
 	switch {
-	case len(args) > 1:
-		return d.Err("mock: takes at most one value")
-	case len(args) == 0:
+	case err != nil:
+		return err
+	case len(values) == 0:
 		a.Mock = "on"
+	case values[0] == "":
+		a.Mock = "off" // "{$NAME}" of a variable that is not set
 	default:
-		a.Mock = args[0]
-		if a.Mock == "" {
-			a.Mock = "off" // an environment variable that is not set
-		}
-		if !strings.Contains(a.Mock, "{") {
-			if _, err := truth(a.Mock); err != nil {
-				return d.Errf("mock: %v", err)
-			}
+		a.Mock = values[0]
+	}
+	if !strings.Contains(a.Mock, "{") {
+		if _, err := truth(a.Mock); err != nil {
+			return r.Errf("mock: %v", err)
 		}
 	}
-	return noBlock(d, "mock")
+	return r.noBlock("mock")
 }
 
-func (a *App) unmarshalToken(d *caddyfile.Dispenser) error {
-	args := d.RemainingArgs()
-	if len(args) < 2 {
-		return d.Err("token: expected a user and at least one secret: token <user> <secret...>")
+func (a *App) unmarshalToken(r *reader) error {
+	args, err := r.args(2, many, "a user and at least one secret")
+	if err != nil {
+		return err
 	}
-	if !lowerName.MatchString(args[0]) {
-		return d.Errf("token %q: %s", args[0], lowerNameRule)
-	}
-	for i, secret := range args[1:] {
-		if secret == "" {
-			return d.Errf("token %s: secret %d is empty", args[0], i+1)
-		}
-	}
-	if a.Tokens == nil {
+	user, secrets := args[0], args[1:]
+	switch {
+	case !lowerName.MatchString(user):
+		return r.Errf("token %q: %s", user, lowerNameRule)
+	case a.Tokens[user] != nil:
+		return r.Errf("token %s: already specified; give all secrets in one line", user)
+	case a.Tokens == nil:
 		a.Tokens = make(map[string][]string)
 	}
-	if a.Tokens[args[0]] != nil {
-		return d.Errf("token %s: already specified; give all secrets in one line", args[0])
-	}
-	a.Tokens[args[0]] = args[1:]
-	return noBlock(d, "token")
+	a.Tokens[user] = secrets
+	return nil
 }
 
-func (a *App) unmarshalTier(d *caddyfile.Dispenser) error {
-	args := d.RemainingArgs()
-	if len(args) != 1 {
-		return d.Err("tier: expected one name")
+var tierWords = []string{"rotate", "fallback"}
+
+func (a *App) unmarshalTier(r *reader) error {
+	args, err := r.values(1, 1, "one name")
+	if err != nil {
+		return err
 	}
 	name := args[0]
-	if !modelName.MatchString(name) {
-		return d.Errf("tier %q: %s", name, modelNameRule)
-	}
-	if a.Tiers[name] != nil {
-		return d.Errf("tier %s: already specified", name)
+	switch {
+	case !modelName.MatchString(name):
+		return r.Errf("tier %q: %s", name, modelNameRule)
+	case a.Tiers[name] != nil:
+		return r.Errf("tier %s: already specified", name)
+	case a.Tiers == nil:
+		a.Tiers = make(map[string]*Tier)
 	}
 	t := new(Tier)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
+	for nesting := r.Nesting(); r.NextBlock(nesting); {
 		var list *[]string
-		word := d.Val()
-		switch word {
+		switch r.Val() {
 		case "rotate":
 			list = &t.Rotate
 		case "fallback":
 			list = &t.Fallback
 		default:
-			return unknownWord(d, "tier "+name, []string{"rotate", "fallback"})
+			return unknownWord(r.Dispenser, "tier "+name, tierWords)
 		}
-		targets := d.RemainingArgs()
-		if len(targets) == 0 {
-			return d.Errf("%s: expected at least one target", word)
-		}
-		*list = append(*list, targets...)
-		if err := noBlock(d, word); err != nil {
+		targets, err := r.args(1, many, "at least one target")
+		if err != nil {
 			return err
 		}
+		*list = append(*list, targets...)
 	}
 	if len(t.Rotate) == 0 {
-		return d.Errf("tier %s: no rotate", name)
-	}
-	if a.Tiers == nil {
-		a.Tiers = make(map[string]*Tier)
+		return r.Errf("tier %s: no rotate", name)
 	}
 	a.Tiers[name] = t
 	return nil
@@ -169,14 +161,6 @@ func (a *App) unmarshalTier(d *caddyfile.Dispenser) error {
 func unknownWord(d *caddyfile.Dispenser, where string, allowed []string) error {
 	allowed = slices.Sorted(slices.Values(allowed))
 	return d.Errf("%s: unknown option '%s' (allowed: %s)", where, d.Val(), strings.Join(allowed, ", "))
-}
-
-// noBlock refuses a block behind a word that has none.
-func noBlock(d *caddyfile.Dispenser, word string) error {
-	if nesting := d.Nesting(); d.NextBlock(nesting) {
-		return d.Errf("%s: takes no block", word)
-	}
-	return nil
 }
 
 // reader reads the options of one block: each at most once.
@@ -197,15 +181,53 @@ func (r *reader) once() error {
 	return nil
 }
 
-// args returns the values of an option that takes between least and most.
-func (r *reader) args(least, most int, syntax string) ([]string, error) {
+// values returns the values behind a word, from least to most of them. A block
+// may follow.
+func (r *reader) values(least, most int, syntax string) ([]string, error) {
 	word := r.Val()
-	args := r.RemainingArgs()
-	if len(args) < least || len(args) > most {
+	var values []string
+	for r.NextArg() {
+		if closing(r.Token()) {
+			// To Caddy's parser it ended a block, here it would be a value.
+			return nil, r.Errf("%s: a } that ends a block has a line of its own; in quotes it is a value", word)
+		}
+		values = append(values, r.Val())
+	}
+	if len(values) < least || len(values) > most {
 		return nil, r.Errf("%s: expected %s", word, syntax)
 	}
-	return args, noBlock(r.Dispenser, word)
+	return values, nil
 }
+
+// args returns the values of an option that has no block. None is empty: what
+// was left out by mistake, such as "{$NAME}" of a variable that is not set, must
+// not become a default.
+func (r *reader) args(least, most int, syntax string) ([]string, error) {
+	word := r.Val()
+	args, err := r.values(least, most, syntax)
+	if err != nil {
+		return nil, err
+	}
+	if i := slices.Index(args, ""); i >= 0 {
+		return nil, r.Errf("%s: value %d is empty", word, i+1)
+	}
+	return args, r.noBlock(word)
+}
+
+// noBlock refuses a block behind a word that has none.
+func (r *reader) noBlock(word string) error {
+	if !r.Next() {
+		return nil
+	}
+	next := r.Token()
+	r.Prev() // the error belongs to the word's line
+	if next.Text == "{" && !next.Quoted() {
+		return r.Errf("%s: takes no block", word)
+	}
+	return nil
+}
+
+func closing(t caddyfile.Token) bool { return t.Text == "}" && !t.Quoted() }
 
 const many = 1 << 16
 
@@ -224,7 +246,7 @@ func (r *reader) arg(syntax string) (string, error) {
 // duration reads an option with a duration above zero; off stands for -1 where
 // it is allowed.
 func (r *reader) duration(off bool) (caddy.Duration, error) {
-	word, syntax := r.Val(), "a duration such as 30s"
+	word, syntax := r.Val(), "a duration above zero such as 30s"
 	if off {
 		syntax += ", or off"
 	}

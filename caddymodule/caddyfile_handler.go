@@ -27,7 +27,7 @@ var handlerWords = []string{"auth", "allow", "keep_alive", "max_body"}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // ai_gateway
 	if d.NextArg() {
-		return d.ArgErr()
+		return d.Errf("directive ai_gateway: unexpected '%s': a matcher is *, or begins with / or @; options go into a block", d.Val())
 	}
 	r := &reader{Dispenser: d}
 	for d.NextBlock(0) {
@@ -46,7 +46,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "max_body":
 			h.MaxBody, err = r.size()
 		default:
-			err = unknownWord(d, "ai_gateway", handlerWords)
+			err = unknownWord(d, "directive ai_gateway", handlerWords)
 		}
 		if err != nil {
 			return err

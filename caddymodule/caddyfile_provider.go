@@ -14,17 +14,19 @@ import (
 // hostWords are the options of every provider; all else belongs to its protocol.
 var hostWords = []string{"key", "keys_file", "quarantine", "model", "first_timeout", "idle_timeout", "timeout", "max_concurrent"}
 
-func (a *App) unmarshalProvider(d *caddyfile.Dispenser) error {
-	args := d.RemainingArgs()
-	if len(args) < 1 || len(args) > 2 {
-		return d.Err("provider: expected a name, and a protocol if it is not a known one: provider <name> [<protocol>]")
+func (a *App) unmarshalProvider(r *reader) error {
+	args, err := r.values(1, 2, "a name, and a protocol unless it is a known one: provider <name> [<protocol>]")
+	if err != nil {
+		return err
 	}
 	name := args[0]
 	switch {
 	case !lowerName.MatchString(name):
-		return d.Errf("provider %q: %s", name, lowerNameRule)
+		return r.Errf("provider %q: %s", name, lowerNameRule)
 	case a.Providers[name] != nil:
-		return d.Errf("provider %s: already specified", name)
+		return r.Errf("provider %s: already specified", name)
+	case a.Providers == nil:
+		a.Providers = make(map[string]*Provider)
 	}
 	protocol := mockName
 	if name != mockName {
@@ -34,18 +36,15 @@ func (a *App) unmarshalProvider(d *caddyfile.Dispenser) error {
 	case len(args) == 2:
 		protocol = args[1]
 	case name != mockName && knownProviders[name] == "":
-		return d.Errf("provider %s: expected a protocol (%s), as it is none of the known providers (%s)",
+		return r.Errf("provider %s: expected a protocol (%s), as it is none of the known providers (%s)",
 			name, strings.Join(protocols(), ", "), knownProviderNames())
 	}
 	if !slices.Contains(protocols(), protocol) {
-		return d.Errf("provider %s: unknown protocol '%s' (known: %s)", name, protocol, strings.Join(protocols(), ", "))
+		return r.Errf("provider %s: unknown protocol '%s' (known: %s)", name, protocol, strings.Join(protocols(), ", "))
 	}
 	p := new(Provider)
-	if err := p.unmarshalBlock(d, protocol); err != nil {
+	if err := p.unmarshalBlock(r.Dispenser, protocol); err != nil {
 		return err
-	}
-	if a.Providers == nil {
-		a.Providers = make(map[string]*Provider)
 	}
 	a.Providers[name] = p
 	return nil
@@ -64,24 +63,27 @@ func protocols() []string {
 // hands the rest to the protocol's module, with their files and lines.
 func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser, protocol string) error {
 	r := &reader{Dispenser: d}
+	// The guest's block has the braces of ours: made-up ones could be on the line
+	// of a token that spans several, and copies of a quoted one would be quoted.
 	head := d.Token()
 	head.Text = protocol
-	var rest []caddyfile.Token
+	tokens := []caddyfile.Token{head}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if len(tokens) == 1 {
+			d.Prev()
+			tokens = append(tokens, d.Token())
+			d.Next()
+		}
 		if !slices.Contains(hostWords, d.Val()) {
-			rest = append(rest, d.NextSegment()...)
+			tokens = append(tokens, d.NextSegment()...)
 			continue
 		}
 		if err := p.unmarshalOption(r); err != nil {
 			return err
 		}
 	}
-	tokens := []caddyfile.Token{head}
-	if len(rest) > 0 {
-		open, end := head, rest[len(rest)-1]
-		open.Text, end.Text = "{", "}"
-		end.Line++
-		tokens = append(append(append(tokens, open), rest...), end)
+	if len(tokens) > 1 {
+		tokens = append(tokens, d.Token())
 	}
 	guest := caddyfile.NewDispenser(tokens)
 	guest.Next()
@@ -100,9 +102,6 @@ func (p *Provider) unmarshalOption(r *reader) (err error) {
 		keys, err := r.args(1, many, "at least one secret")
 		if err != nil {
 			return err
-		}
-		if slices.Contains(keys, "") {
-			return r.Err("key: empty")
 		}
 		p.Keys = append(p.Keys, keys...)
 	case "keys_file":
@@ -135,7 +134,7 @@ func (p *Provider) unmarshalOption(r *reader) (err error) {
 		if err = r.once(); err != nil {
 			return err
 		}
-		args, err := r.args(1, 2, "<n> [<queue>]")
+		args, err := r.args(1, 2, "a number of calls and, if wanted, how many may wait")
 		if err != nil {
 			return err
 		}
@@ -210,8 +209,8 @@ func (o *OpenAI) unmarshalOption(r *reader) (err error) {
 		if err := r.once(); err != nil {
 			return err
 		}
-		if !r.NextArg() || r.Val() != "http" {
-			return r.Err("transport: expected http")
+		if !r.NextArg() || r.Val() != "http" || r.CountRemainingArgs() > 0 {
+			return r.Err("transport: expected http, and its options in a block")
 		}
 		m, err := caddyfile.UnmarshalModule(r.Dispenser, "http.reverse_proxy.transport.http")
 		if err != nil {
@@ -283,7 +282,7 @@ func (m *Mock) unmarshalOption(r *reader) (err error) {
 		if m.StallAfter, err = r.number(word, args[0], 0); err != nil {
 			return err
 		}
-		m.Stall, err = r.parseDuration(word, args[1], "a duration such as 30s")
+		m.Stall, err = r.parseDuration(word, args[1], "a duration above zero such as 30s")
 		return err
 	default:
 		return unknownWord(r.Dispenser, "provider with protocol mock", slices.Concat(hostWords, mockWords))
@@ -303,7 +302,7 @@ func (m *Mock) unmarshalFail(r *reader) (err error) {
 		return r.Errf("fail: '%s' is not a status from 300 to 599", args[0])
 	}
 	if len(args) == 2 {
-		m.RetryAfter, err = r.parseDuration("fail", args[1], "a duration such as 30s")
+		m.RetryAfter, err = r.parseDuration("fail", args[1], "a duration above zero such as 30s")
 	}
 	return err
 }

@@ -2,9 +2,9 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -50,6 +50,12 @@ type OpenAI struct {
 	secrets []string
 }
 
+// credentialHeaders hold secrets also when their values are no placeholders.
+var credentialHeaders = map[string]bool{
+	"Authorization": true, "Proxy-Authorization": true, "Cookie": true,
+	"Api-Key": true, "X-Api-Key": true, "X-Goog-Api-Key": true,
+}
+
 // CaddyModule returns the Caddy module information.
 func (*OpenAI) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "ai_gateway.providers.openai", New: func() caddy.Module { return new(OpenAI) }}
@@ -73,6 +79,9 @@ func (o *OpenAI) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("base_url: missing")
 	}
 	if o.url, err = openaihttp.ParseBaseURL(base); err != nil {
+		if base != o.BaseURL { // that error repeats what may be a secret in the wrong place
+			err = fmt.Errorf("base_url: the value of %s is no http:// or https:// address, or one with a query or credentials", o.BaseURL)
+		}
 		return err
 	}
 	usage, err := truth(o.Usage)
@@ -87,7 +96,11 @@ func (o *OpenAI) Provision(ctx caddy.Context) error {
 				return fmt.Errorf("header %s: %w", name, err)
 			}
 			header.Add(name, value)
-			if value != v { // a placeholder: likely a secret
+			credential := credentialHeaders[http.CanonicalHeaderKey(name)]
+			if credential {
+				warnLiteral(ctx.Logger(), "header "+name, v)
+			}
+			if credential || strings.Contains(v, "{") { // a placeholder: likely a secret
 				o.secrets = append(o.secrets, value, strings.TrimPrefix(value, "Bearer "))
 			}
 		}
@@ -97,15 +110,18 @@ func (o *OpenAI) Provision(ctx caddy.Context) error {
 		opts.Rename = append(opts.Rename, openai.Rename{From: from, To: o.Rename[from]})
 	}
 	for _, field := range slices.Concat(o.Drop, slices.Collect(maps.Keys(o.Rename)), slices.Collect(maps.Values(o.Rename))) {
-		if field == "model" || field == "messages" || field == "stream" || field == "" {
-			return fmt.Errorf("drop, rename: the field %q is the gateway's own", field)
+		switch field {
+		case "":
+			return errors.New("drop, rename: empty field")
+		case "model", "messages", "stream":
+			return fmt.Errorf("drop, rename: the field %s is the gateway's own", field)
 		}
 	}
 	t, err := o.transport(ctx)
 	if err != nil {
 		return err
 	}
-	opts.Transport, opts.CloseIdle = t, t.Transport.CloseIdleConnections
+	opts.Transport, opts.CloseIdle, opts.IsDial = t, t.Transport.CloseIdleConnections, isDial
 	o.client, err = openaihttp.New(opts)
 	return err
 }
@@ -135,6 +151,10 @@ func (o *OpenAI) transport(ctx caddy.Context) (*reverseproxy.HTTPTransport, erro
 	return t, nil
 }
 
+// isDial recognises the error that Caddy's transport makes of a failed dial: it
+// hides the cause.
+func isDial(err error) bool { return errors.As(err, new(reverseproxy.DialError)) }
+
 // caddyIdlePerHost is what Caddy's transport has when nothing was configured.
 const caddyIdlePerHost = 32
 
@@ -153,7 +173,7 @@ func (o *OpenAI) CheckKeys(n int) error {
 	if n == 0 && len(o.secrets) == 0 || o.url.Scheme == "https" || private(o.url.Hostname()) {
 		return nil
 	}
-	return fmt.Errorf("base_url %s: the key would travel unencrypted; use https (http is for loopback and private addresses)", o.url)
+	return fmt.Errorf("base_url: the key would travel unencrypted to %s; use https (http is for loopback and private addresses)", o.url.Host)
 }
 
 // private reports whether a host is reached without crossing a public network:
@@ -162,9 +182,6 @@ func private(host string) bool {
 	if a, err := netip.ParseAddr(host); err == nil {
 		a = a.Unmap()
 		return a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast()
-	}
-	if net.ParseIP(host) != nil {
-		return false
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	return !strings.Contains(host, ".") || strings.HasSuffix(host, ".localhost") || strings.HasSuffix(host, ".internal")

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,15 +90,20 @@ type Protocol interface {
 
 // host returns the provider without its protocol.
 func (p *Provider) host(name string) (*rotation.Provider, error) {
-	for option, d := range map[string]caddy.Duration{"first_timeout": p.FirstTimeout, "idle_timeout": p.IdleTimeout, "timeout": p.Timeout} {
-		if d < 0 {
-			return nil, fmt.Errorf("%s: must not be negative", option)
-		}
-	}
-	if p.MaxConcurrent < 0 || p.Queue < 0 {
+	switch {
+	case p.FirstTimeout < 0:
+		return nil, errors.New("first_timeout: must not be negative")
+	case p.IdleTimeout < 0:
+		return nil, errors.New("idle_timeout: must not be negative")
+	case p.Timeout < 0:
+		return nil, errors.New("timeout: must not be negative")
+	case p.MaxConcurrent < 0:
 		return nil, errors.New("max_concurrent: must not be negative")
+	case p.Queue < 0:
+		return nil, errors.New("queue: must not be negative")
 	}
-	for alias, models := range p.Models {
+	for _, alias := range slices.Sorted(maps.Keys(p.Models)) {
+		models := p.Models[alias]
 		if !modelName.MatchString(alias) {
 			return nil, fmt.Errorf("model %q: %s", alias, modelNameRule)
 		}

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
-	"golang.org/x/net/http/httpguts"
 )
 
 // resolve returns a secret's value. Its errors name the placeholder, never the
@@ -25,10 +24,11 @@ func resolve(repl *caddy.Replacer, s string) (string, error) {
 	return v, nil
 }
 
-// checkSecret refuses what could not travel in a header (security X11).
+// checkSecret refuses what could not travel in a header (security X11), and what
+// an editor may leave in a file: a byte order mark, a comment behind the key.
 func checkSecret(s string) error {
-	if !httpguts.ValidHeaderFieldValue(s) || strings.ContainsAny(s, " \t") {
-		return errors.New("white space or control characters in the key")
+	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return errors.New("white space, control or other characters beyond ASCII in the key")
 	}
 	return nil
 }

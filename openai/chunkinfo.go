@@ -156,6 +156,8 @@ func (c *ChunkInfo) scanResponse(s *scanner) {
 		if failure == nil {
 			c.Error = s.b
 		}
+	case "": // an error object as the other endpoints have it
+		c.Error = failure
 	}
 }
 

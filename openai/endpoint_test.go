@@ -11,6 +11,9 @@ func TestEndpoints(t *testing.T) {
 		if got, want := ep.Path(), paths[ep.String()]; got != want {
 			t.Errorf("%v: path %q, want %q", ep, got, want)
 		}
+		if got, want := ep.EndsWithDone(), ep == Chat || ep == Completions; got != want {
+			t.Errorf("%v: ends with [DONE]: %v", ep, got)
+		}
 		delete(paths, ep.String())
 	}
 	if len(paths) > 0 {

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -53,7 +54,7 @@ func FuzzAppendString(f *testing.F) {
 		if want := string([]rune(in)); back != want {
 			t.Fatalf("%q: reads back as %q", in, back)
 		}
-		if strings.ContainsAny(string(got), "\r\n") {
+		if bytes.ContainsAny(got, "\r\n") {
 			t.Fatalf("%q: a line ends in %q", in, got)
 		}
 	})

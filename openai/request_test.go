@@ -46,6 +46,7 @@ func TestGoodRequests(t *testing.T) {
 		"unknown field":             {Chat, `{"model":"m","frobnicate":{"Model":1,"model":2},"messages":` + hello + `}`, "m", false, false},
 		"unknown field twice":       {Chat, `{"model":"m","x":1,"x":2,"messages":` + hello + `}`, "m", false, false},
 		"field of one byte":         {Chat, `{"model":"m","":0,"é":1,"messages":` + hello + `}`, "m", false, false},
+		"a very long key":           {Chat, `{"model":"m","` + strings.Repeat("model", 20) + `":0,"messages":` + hello + `}`, "m", false, false},
 		"messages elsewhere":        {Responses, `{"model":"m","messages":"anything"}`, "m", false, false},
 		"stream of responses":       {Responses, `{"model":"m","input":"x","stream":true}`, "m", true, false},
 		"embedding without stream":  {Embeddings, `{"model":"m","input":"x","stream":false}`, "m", false, false},

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -115,7 +116,7 @@ func quoted(s string) []byte { return appendString(nil, s) }
 
 // decode keeps numbers as they are written.
 func decode(v []byte) (x any) {
-	dec := json.NewDecoder(strings.NewReader(string(v)))
+	dec := json.NewDecoder(bytes.NewReader(v))
 	dec.UseNumber()
 	_ = dec.Decode(&x)
 	return x

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -42,7 +43,7 @@ func TestLineCap(t *testing.T) {
 			stream = "data: a\n\n" + stream
 			for _, src := range []io.Reader{strings.NewReader(stream), iotest.DataErrReader(strings.NewReader(stream)), iotest.HalfReader(strings.NewReader(stream))} {
 				evs, err := events(src)
-				if err != ErrLineTooLong || len(evs) != 1 {
+				if !errors.Is(err, ErrLineTooLong) || len(evs) != 1 {
 					t.Fatalf("%d events, %v", len(evs), err)
 				}
 			}
@@ -50,7 +51,7 @@ func TestLineCap(t *testing.T) {
 	}
 	t.Run("without end", func(t *testing.T) {
 		src := &endless{text: "x"}
-		if _, err := events(src); err != ErrLineTooLong {
+		if _, err := events(src); !errors.Is(err, ErrLineTooLong) {
 			t.Fatal(err)
 		}
 		if src.taken > 4*MaxLine {
@@ -63,7 +64,7 @@ func TestLineCap(t *testing.T) {
 func TestEventCap(t *testing.T) {
 	for _, text := range []string{"data: x\n", ": x\n", "data\r"} {
 		src := &endless{text: text}
-		if _, err := events(src); err != ErrEventTooLong {
+		if _, err := events(src); !errors.Is(err, ErrEventTooLong) {
 			t.Fatalf("%q: %v", text, err)
 		}
 		if src.taken > MaxEvent {
@@ -105,7 +106,7 @@ func TestReleasedReader(t *testing.T) {
 	}
 	for range 2 {
 		er.Release()
-		if _, err := er.Next(); err != io.ErrClosedPipe || er.Buffered() {
+		if _, err := er.Next(); !errors.Is(err, io.ErrClosedPipe) || er.Buffered() {
 			t.Fatal(err)
 		}
 	}

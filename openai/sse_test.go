@@ -145,14 +145,14 @@ func TestBrokenConnection(t *testing.T) {
 		t.Fatalf("%q, %v", ev.Data, err)
 	}
 	for range 2 {
-		if ev, err := er.Next(); err != broken || ev.Raw != nil {
+		if ev, err := er.Next(); !errors.Is(err, broken) || ev.Raw != nil {
 			t.Fatalf("%q, %v", ev.Raw, err)
 		}
 	}
 }
 
 func TestSilentReader(t *testing.T) {
-	if _, err := events(silent{}); err != io.ErrNoProgress {
+	if _, err := events(silent{}); !errors.Is(err, io.ErrNoProgress) {
 		t.Error(err)
 	}
 }

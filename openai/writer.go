@@ -30,6 +30,8 @@ type StreamWriter struct {
 func NewStreamWriter(w http.ResponseWriter, quiet time.Duration) *StreamWriter {
 	s := &StreamWriter{w: w, flush: http.NewResponseController(w), quiet: quiet}
 	if quiet > 0 {
+		s.mu.Lock() // the first tick may come before timer is set
+		defer s.mu.Unlock()
 		s.last = time.Now()
 		s.timer = time.AfterFunc(quiet, s.tick)
 	}

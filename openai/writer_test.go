@@ -12,39 +12,64 @@ import (
 	"time"
 )
 
-// client is a ResponseWriter that notes in which order it is used. It has no
-// lock of its own: the race detector is to see what the StreamWriter forgets.
+// client is a ResponseWriter that notes how it is used.
 type client struct {
 	header http.Header
-	calls  []string
 	gone   error // what writes return
 	stuck  error // what flushes return
+
+	// used has no lock, so that the race detector sees calls that the
+	// StreamWriter lets overlap.
+	used bool
+
+	mu    sync.Mutex // between the calls and the test
+	calls []string
 }
 
 func newClient() *client { return &client{header: http.Header{}} }
 
+func (c *client) note(call string) {
+	c.used = true
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls = append(c.calls, call)
+}
+
 func (c *client) Header() http.Header { return c.header }
 
 func (c *client) WriteHeader(status int) {
-	c.calls = append(c.calls, http.StatusText(status)+" "+c.header.Get("Content-Type"))
+	c.note(http.StatusText(status) + " " + c.header.Get("Content-Type"))
 }
 
 func (c *client) Write(p []byte) (int, error) {
-	c.calls = append(c.calls, string(p))
+	c.note(string(p))
 	return len(p), c.gone
 }
 
 func (c *client) FlushError() error {
-	c.calls = append(c.calls, "flush")
+	c.note("flush")
 	return c.stuck
+}
+
+// take returns the calls since the last take.
+func (c *client) take() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer func() { c.calls = nil }()
+	return strings.Join(c.calls, "|")
 }
 
 func (c *client) expect(t *testing.T, want ...string) {
 	t.Helper()
-	if got, want := strings.Join(c.calls, "|"), strings.Join(want, "|"); got != want {
+	if got, want := c.take(), strings.Join(want, "|"); got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	c.calls = nil
+}
+
+// pass lets the bubble's time pass.
+func pass(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // in a synctest bubble, where it costs no time
+	synctest.Wait()
 }
 
 const committing = "OK text/event-stream"
@@ -54,7 +79,7 @@ func TestFirstWriteCommits(t *testing.T) {
 	c := newClient()
 	s := NewStreamWriter(c, 0)
 	defer s.Close()
-	if s.Committed() || len(c.calls) > 0 {
+	if s.Committed() || c.take() != "" {
 		t.Fatal("committed before anything was written")
 	}
 	if n, err := s.Write([]byte("data: a\n\n")); n != 9 || err != nil {
@@ -73,42 +98,53 @@ func TestFirstWriteCommits(t *testing.T) {
 	c.expect(t, "data: b\n\ndata: c\n\n", "flush") // once each, whatever it holds
 }
 
+// contract: S8
+func TestHeadersLeaveWithTheCommit(t *testing.T) {
+	c := newClient()
+	s := NewStreamWriter(c, 0)
+	defer s.Close()
+	s.SetHeader("X-AI-Gateway-Target", "a")
+	_, _ = s.Write([]byte("data: a\n\n"))
+	s.SetHeader("X-AI-Gateway-Target", "b")
+	if got := c.header.Get("X-AI-Gateway-Target"); got != "a" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // contract: S7
 func TestKeepAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient()
 		s := NewStreamWriter(c, 10*time.Second)
-		at := func(d time.Duration) { time.Sleep(d); synctest.Wait() }
 
-		at(9999 * time.Millisecond)
+		pass(9999 * time.Millisecond)
 		c.expect(t)
-		at(time.Millisecond)
+		pass(time.Millisecond)
 		c.expect(t, committing, ": keep-alive\n\n", "flush")
 		if !s.Committed() {
 			t.Error("a keep-alive commits")
 		}
-		at(10 * time.Second)
+		pass(10 * time.Second)
 		c.expect(t, ": keep-alive\n\n", "flush")
 
-		at(4 * time.Second)
+		pass(4 * time.Second)
 		_, _ = s.Write([]byte("data: a\n\n"))
 		c.expect(t, "data: a\n\n", "flush")
-		at(9999 * time.Millisecond)
+		pass(9999 * time.Millisecond)
 		c.expect(t) // the silence began with the write
-		at(time.Millisecond)
+		pass(time.Millisecond)
 		c.expect(t, ": keep-alive\n\n", "flush")
 
 		for range 30 {
-			at(9 * time.Second)
+			pass(9 * time.Second)
 			_, _ = s.Write([]byte("x"))
 		}
-		if got := strings.Join(c.calls, ""); strings.Contains(got, "keep-alive") {
+		if got := c.take(); strings.Contains(got, "keep-alive") {
 			t.Errorf("a keep-alive without silence: %q", got)
 		}
-		c.calls = nil
 
 		s.Close()
-		at(time.Hour)
+		pass(time.Hour)
 		c.expect(t)
 	})
 }
@@ -119,8 +155,7 @@ func TestNoKeepAlive(t *testing.T) {
 		for _, quiet := range []time.Duration{0, -1} {
 			c := newClient()
 			s := NewStreamWriter(c, quiet)
-			time.Sleep(time.Hour)
-			synctest.Wait()
+			pass(time.Hour)
 			c.expect(t)
 			s.Close()
 		}
@@ -153,12 +188,10 @@ func TestFail(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := newClient()
 			s := NewStreamWriter(c, time.Second)
-			time.Sleep(time.Second)
-			synctest.Wait()
+			pass(time.Second)
 			s.Fail(e)
 			c.expect(t, committing, ": keep-alive\n\n", "flush", event, "flush")
-			time.Sleep(time.Hour)
-			synctest.Wait()
+			pass(time.Hour)
 			c.expect(t)
 		})
 	})
@@ -167,7 +200,7 @@ func TestFail(t *testing.T) {
 		s := NewStreamWriter(c, 0)
 		_, _ = s.Write([]byte("data: a\n\n"))
 		s.Fail(e)
-		c.calls = nil
+		c.take()
 		s.Fail(e)
 		if n, err := s.Write([]byte(Done)); n != 0 || err == nil {
 			t.Error(n, err)
@@ -194,44 +227,39 @@ func TestClientLeaves(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := NewStreamWriter(c, time.Second)
 				defer s.Close()
-				time.Sleep(time.Second) // a keep-alive is the first to see it
-				synctest.Wait()
-				c.calls = nil
-				if n, err := s.Write([]byte("data: a\n\n")); n != 0 || err != gone {
+				pass(time.Second) // a keep-alive is the first to see it
+				if c.take() == "" {
+					t.Error("no keep-alive")
+				}
+				if n, err := s.Write([]byte("data: a\n\n")); n != 0 || !errors.Is(err, gone) {
 					t.Error(n, err)
 				}
 				s.Fail(Internal())
-				time.Sleep(time.Hour)
+				pass(time.Hour)
 				c.expect(t)
 			})
 		})
 	}
 }
 
-// Keep-alives fall between writes, and none comes after Close: the client's own
-// calls are not locked, so the race detector sees any that overlap.
+// Keep-alives fall between writes, and none comes after Close.
 //
 // contract: S7
 func TestCloseWhileKeepAlivesAreDue(t *testing.T) {
 	for range 200 {
 		c := newClient()
 		s := NewStreamWriter(c, time.Nanosecond)
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			for range 3 {
-				_, _ = s.Write([]byte("data: a\n\n"))
-			}
-			s.Close()
-		})
-		wg.Wait()
-		before := len(c.calls)
+		for range 3 {
+			_, _ = s.Write([]byte("data: a\n\n"))
+		}
+		s.Close()
+		c.take()
 		s.Close()
 		if _, err := s.Write(nil); err == nil {
 			t.Fatal("a write after Close")
 		}
-		if len(c.calls) != before {
-			t.Fatal("something was written after Close")
-		}
+		c.expect(t)
+		c.used = false // the race detector sees a keep-alive that is still on its way
 	}
 }
 
@@ -240,15 +268,23 @@ func TestCloseWhileKeepAlivesAreDue(t *testing.T) {
 // contract: S8
 func TestEventsArriveAtOnce(t *testing.T) {
 	next := make(chan struct{}, 1)
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s := NewStreamWriter(w, time.Hour)
 		defer s.Close()
-		for range next {
-			_, _ = s.Write([]byte("data: a\n\n"))
+		for more := true; more; {
+			select {
+			case _, more = <-next:
+			case <-r.Context().Done():
+				return
+			}
+			if more {
+				_, _ = s.Write([]byte("data: a\n\n"))
+			}
 		}
 		s.Fail(BadGateway("broken"))
 	}))
 	defer srv.Close()
+	srv.Client().Timeout = 20 * time.Second // only when an event does not arrive
 	next <- struct{}{}
 	res, err := srv.Client().Get(srv.URL)
 	if err != nil {

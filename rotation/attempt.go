@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"math"
-	"mime"
 	"slices"
 	"strconv"
 	"strings"
@@ -138,7 +137,7 @@ func (a *attempt) content() {
 // Read reads the answer's body and keeps the time.
 func (a *attempt) Read(p []byte) (int, error) {
 	from := time.Since(a.start)
-	a.reading.Store(int64(from))
+	a.reading.Store(max(int64(from), 1)) // 0 means none
 	n, err := a.res.Body.Read(p)
 	a.reading.Store(0)
 	a.run.Trace.Waited += time.Since(a.start) - from
@@ -161,13 +160,21 @@ func (a *attempt) open() *provider.Error {
 		return a.refusal(kind)
 	}
 	if a.run.Request.Stream {
-		if ct := res.Header.Get("Content-Type"); ct != "" {
-			if mt, _, err := mime.ParseMediaType(ct); err != nil || mt != "text/event-stream" && !strings.HasSuffix(mt, "json") {
-				return &provider.Error{Kind: provider.KindBroken, Status: res.Status, Message: "upstream answered a stream request with something else"}
-			}
+		// JSON may say why there is no stream: see Stream.begin.
+		if mt := a.mediaType(); mt != "" && mt != eventStream && !strings.HasSuffix(mt, "json") {
+			return &provider.Error{Kind: provider.KindBroken, Status: res.Status, Message: "upstream answered a stream request with something else"}
 		}
 	}
 	return nil
+}
+
+const eventStream = "text/event-stream"
+
+// mediaType returns the answer's, in lower case and without parameters; "" when
+// it has none.
+func (a *attempt) mediaType() string {
+	mt, _, _ := strings.Cut(a.res.Header.Get("Content-Type"), ";")
+	return strings.ToLower(strings.TrimSpace(mt))
 }
 
 // refusal reads the answer of a non-2xx status.
@@ -186,7 +193,9 @@ func (a *attempt) refusal(kind provider.Kind) *provider.Error {
 
 // describe takes over an upstream's own words, without what is secret.
 func (a *attempt) describe(e *provider.Error, d openai.ErrorDetail) {
-	e.Message = a.target.Provider.scrub(d.Message)
+	if d.Message != "" {
+		e.Message = a.target.Provider.scrub(d.Message)
+	}
 	e.Param = openai.Cut(a.target.Provider.scrub(d.Param), 128)
 	e.Code = openai.Cut(a.target.Provider.scrub(d.Code), 64)
 }
@@ -222,7 +231,7 @@ func (a *attempt) whole() ([]byte, openai.Usage, *provider.Error) {
 	return body, info.Usage, nil
 }
 
-// end settles what the attempt used and tells the observer. It counts once.
+// end settles what the attempt used. It is called once.
 func (a *attempt) end(err *provider.Error) {
 	a.err = err
 	if err != nil {
@@ -263,50 +272,46 @@ func (a *attempt) report() Attempt {
 // (contract F2).
 func (a *attempt) settled(kind provider.Kind, given time.Duration) {
 	p, now := a.target.Provider, time.Now().UnixNano()
-	target, key, pair := &a.target.state.health, &a.key.state.health, a.pair
-	release := func() {
-		target.release(a.ofTarget)
-		key.release(a.ofKey)
-		if pair != nil {
-			pair.release(a.ofPair)
-		}
-	}
-	again := a.marked // content had come, then the stream broke
+	target, key := &a.target.state.health, &a.key.state.health
+	// What the outcome does not spend is given back: a probe never released would
+	// be the last one. A second outcome, of a stream that broke after its content,
+	// finds all of it spent.
+	defer a.release()
 	a.marked = true
-	if again {
-		a.ofTarget, a.ofKey, a.ofPair = granted, granted, granted
-	}
 	if p.Quarantine <= 0 && kind != provider.KindOK {
-		release()
 		return
 	}
 	switch kind {
 	case provider.KindOK:
-		target.succeed(a.ofTarget)
-		key.succeed(a.ofKey)
-		if pair != nil {
-			pair.succeed(a.ofPair)
+		target.succeed(a.ofTarget.spend())
+		key.succeed(a.ofKey.spend())
+		if a.pair != nil {
+			a.pair.succeed(a.ofPair.spend())
 		}
-		return
-	case provider.KindRejected: // it answered, and it let the key in
-		target.succeed(a.ofTarget)
+	case provider.KindRejected: // it answered; whether it has looked at the key we can't know
+		target.succeed(a.ofTarget.spend())
 	case provider.KindRateLimited, provider.KindUnauthorized, provider.KindPayment:
-		key.fail(a.ofKey, now, kind, given, p.Quarantine)
-		a.ofKey = granted
+		key.fail(a.ofKey.spend(), now, kind, given, p.Quarantine)
 	case provider.KindForbidden, provider.KindNotFound:
-		a.key.state.failPair(a.target.Model, a.ofPair, now, kind, given, p.Quarantine)
-		a.ofPair = granted
+		a.key.state.failPair(a.target.Model, a.ofPair.spend(), now, kind, given, p.Quarantine)
 	case provider.KindServerError, provider.KindDial, provider.KindTimeout, provider.KindErrorEvent, provider.KindBroken:
 		// A request that makes one upstream after the other fail must not take
 		// them all away from everybody else.
 		if kind == provider.KindServerError && a.run.marked {
-			break
+			return
 		}
 		a.run.marked = a.run.marked || kind == provider.KindServerError
-		target.fail(a.ofTarget, now, kind, given, p.Quarantine)
-		a.ofTarget = granted
+		target.fail(a.ofTarget.spend(), now, kind, given, p.Quarantine)
 	}
-	release()
+}
+
+// release gives back what was claimed and not spent.
+func (a *attempt) release() {
+	a.target.state.release(a.ofTarget.spend())
+	a.key.state.release(a.ofKey.spend())
+	if a.pair != nil {
+		a.pair.release(a.ofPair.spend())
+	}
 }
 
 // readAll reads up to limit bytes. length is the upstream's word for how many

@@ -109,8 +109,12 @@ func (c *Caller) Stream(ctx context.Context, call Call) (*Stream, error) {
 	var stream *Stream
 	err := c.run(ctx, call, func(a *attempt) *provider.Error {
 		s := &Stream{attempt: a}
+		defer func() {
+			if stream == nil { // also after a panic: what it holds would be lost
+				s.Close()
+			}
+		}()
 		if err := s.begin(); err != nil {
-			s.Close()
 			return err
 		}
 		stream = s
@@ -131,8 +135,9 @@ type run struct {
 	tried   []pair      // never used again
 	spent   []*keyState // refused as keys: no use for other targets either
 	failed  []*targetState
-	busy    []*Target
-	keys    int // left in the budget
+	busy    []*Target // had no free slot
+	full    []*Target // nor room in the queue
+	keys    int       // left in the budget
 	retries int
 
 	marked bool // a 5xx of this call has been held against a target
@@ -161,11 +166,15 @@ func (c *Caller) run(ctx context.Context, call Call, try func(*attempt) *provide
 	// What had no free slot is healthy: better to wait for it, if its queue has
 	// room, than to probe what is not.
 	for _, t := range r.busy {
+		if r.over(t) {
+			continue
+		}
 		start := time.Now()
 		err := t.Provider.state.limit.wait(ctx, t.Provider.MaxConcurrent, t.Provider.Queue)
 		r.Trace.Waited += time.Since(start)
 		switch {
 		case err == errBusy:
+			r.full = append(r.full, t)
 			continue
 		case err != nil:
 			return r.canceled()
@@ -187,7 +196,7 @@ func (c *Caller) run(ctx context.Context, call Call, try func(*attempt) *provide
 // target tries a target with one key after the other. done says that the call
 // has come to its end, err how.
 func (r *run) target(t *Target, try func(*attempt) *provider.Error) (done bool, err error) {
-	for r.keys > 0 && r.retries > 0 && !slices.Contains(r.failed, t.state) {
+	for !r.over(t) {
 		a := r.claim(t, false, false)
 		if a == nil {
 			break
@@ -195,9 +204,15 @@ func (r *run) target(t *Target, try func(*attempt) *provider.Error) (done bool, 
 		if done, err = r.settle(a, try(a)); done {
 			return done, err
 		}
+		if r.keys <= 0 { // the next target is worth a try all the same
+			break
+		}
 	}
 	return false, nil
 }
+
+// over reports whether the call is through with a target, or at its own end.
+func (r *run) over(t *Target) bool { return r.retries <= 0 || slices.Contains(r.failed, t.state) }
 
 // waited is target for one whose slot the queue has given us.
 func (r *run) waited(t *Target, try func(*attempt) *provider.Error) (done bool, err error) {
@@ -206,7 +221,7 @@ func (r *run) waited(t *Target, try func(*attempt) *provider.Error) (done bool, 
 		t.Provider.state.limit.done()
 		return false, nil
 	}
-	if done, err = r.settle(a, try(a)); done {
+	if done, err = r.settle(a, try(a)); done || r.keys <= 0 {
 		return done, err
 	}
 	return r.target(t, try)
@@ -225,7 +240,11 @@ func (r *run) settle(a *attempt, err *provider.Error) (done bool, _ error) {
 	case provider.KindRejected:
 		return true, &Error{Cause: err, API: rejected(err)}
 	case provider.KindRateLimited, provider.KindUnauthorized, provider.KindPayment, provider.KindForbidden, provider.KindNotFound:
-		r.keys--
+		if r.keys > 0 {
+			r.keys--
+		} else {
+			r.retries--
+		}
 		if err.Kind != provider.KindForbidden && err.Kind != provider.KindNotFound {
 			r.spent = append(r.spent, a.key.state)
 		}
@@ -269,7 +288,7 @@ func (r *run) soonest(plan []*Target) *Target {
 	var best *Target
 	var at int64
 	for _, t := range plan {
-		if slices.Contains(r.failed, t.state) || r.keys <= 0 || r.retries <= 0 || slices.Contains(r.busy, t) {
+		if r.over(t) || slices.Contains(r.full, t) {
 			continue
 		}
 		if due, early, _ := r.due(t); early && (best == nil || due < at) {

@@ -14,9 +14,10 @@ type Target struct {
 	state *targetState
 }
 
-// NewTarget returns the target of a bound provider's model.
+// NewTarget returns the target of a bound provider's model that need not be
+// known beforehand.
 func NewTarget(p *Provider, model string) *Target {
-	return &Target{Provider: p, Model: model, state: p.state.target(model)}
+	return &Target{Provider: p, Model: model, state: p.state.target(model, false)}
 }
 
 // String returns provider/model.

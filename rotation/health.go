@@ -46,6 +46,13 @@ const (
 	probe         // it is not, and this attempt finds out whether it recovered
 )
 
+// spend returns g and leaves what needs no further settling.
+func (g *grant) spend() grant {
+	was := *g
+	*g = granted
+	return was
+}
+
 // ready reports whether claim would succeed now, without claiming.
 func (h *health) ready(now int64) bool {
 	until := h.until.Load()
@@ -115,10 +122,12 @@ func (h *health) fail(g grant, now int64, kind provider.Kind, given, limit time.
 	defer h.mu.Unlock()
 	until := h.until.Load()
 	// Attempts already under way when the cooling began fail for the same
-	// reason; only the first of them and probes count towards the doubling.
-	fresh := g == probe || now >= until
+	// reason, however late; only the first of them and probes count towards the
+	// doubling.
+	fresh := g == probe || until == 0
 	if g == probe {
 		h.probing = false
+		h.retired = false // a 401 retires it again; anything else was not that definite
 	}
 	cooling := given
 	switch {

@@ -52,7 +52,10 @@ type State struct {
 // targetState is what is known of one model at one address.
 type targetState struct {
 	health
-	model string
+
+	// named says that a configuration names it: it is never forgotten, so that
+	// operators see and reset the state that requests use.
+	named bool
 }
 
 // maxTargets bounds the models remembered per provider: callers choose their
@@ -73,7 +76,7 @@ func (s *State) key(id string) *keyState {
 	return k
 }
 
-func (s *State) target(model string) *targetState {
+func (s *State) target(model string, named bool) *targetState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.targets[model]
@@ -85,13 +88,14 @@ func (s *State) target(model string) *targetState {
 			if len(s.targets) < maxTargets {
 				break
 			}
-			if o.until.Load() == 0 || len(s.targets) >= 2*maxTargets {
+			if !o.named && (o.until.Load() == 0 || len(s.targets) >= 2*maxTargets) {
 				delete(s.targets, old)
 			}
 		}
-		t = &targetState{model: model}
+		t = new(targetState)
 		s.targets[model] = t
 	}
+	t.named = t.named || named
 	return t
 }
 
@@ -181,8 +185,9 @@ func (p *Provider) Reset(key string) bool {
 	return found
 }
 
-// keyLike finds what looks like an API key of any of the known providers.
-var keyLike = regexp.MustCompile(`\b(?:sk|gsk|csk|xai|pk|key|AIza|hf|r8|fw|tgp|pplx)[-_A-Za-z0-9]{16,}|(?i:bearer)\s+\S+`)
+// keyLike finds what looks like an API key of any of the known providers. A
+// separator follows their prefixes, else skip_special_tokens would be one.
+var keyLike = regexp.MustCompile(`\b(?:(?:sk|gsk|csk|xai|pk|key|hf|r8|fw|tgp|pplx)[-_]|AIza)[-_A-Za-z0-9]{16,}|(?i:bearer)\s+\S+`)
 
 const redacted = "[redacted]"
 

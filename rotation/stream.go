@@ -3,7 +3,6 @@ package rotation
 import (
 	"bytes"
 	"io"
-	"mime"
 	"time"
 
 	"github.com/universal-ai-gateway/magicproxy/openai"
@@ -44,7 +43,7 @@ type Stream struct {
 
 	// What has been seen: choices that occurred and those that finished.
 	choices, finishes uint64
-	done              bool
+	done, closed      bool
 	err               error
 }
 
@@ -78,21 +77,16 @@ func (s *Stream) begin() *provider.Error {
 	if err := a.open(); err != nil {
 		return s.fail(err)
 	}
-	if mt, _, err := mime.ParseMediaType(a.res.Header.Get("Content-Type")); err == nil && mt != "text/event-stream" {
+	if mt := a.mediaType(); mt != "" && mt != eventStream {
 		return s.fail(s.unstreamed())
 	}
 	s.reader = openai.NewEventReader(a)
 	for n := 0; ; n++ {
 		ev, err := s.read()
-		switch {
-		case err == io.EOF && len(s.held) == 0:
-			return s.fail(&provider.Error{Kind: provider.KindBroken, Message: "upstream's stream ended before it began"})
-		case err == io.EOF: // an answer without content is an answer
-			a.content()
-			return nil
-		case err != nil:
+		if err != nil { // not io.EOF: what allows that has ended this loop before
 			return s.fail(err.(*provider.Error))
 		}
+		// An answer without content is an answer.
 		if ev.Info.Content || ev.Done || ev.Info.Finishes != 0 || n >= maxHeldEvents || len(s.held) >= maxHeldBytes {
 			s.room = ev
 			s.pending = &s.room
@@ -130,6 +124,9 @@ func (s *Stream) Next() (Event, error) {
 		s.pending = nil
 		return ev, nil
 	}
+	if s.err != nil {
+		return Event{}, s.err
+	}
 	ev, err := s.read()
 	if err != nil && err != io.EOF {
 		s.fail(err.(*provider.Error))
@@ -146,9 +143,6 @@ func (s *Stream) Buffered() bool {
 // or when every choice has finished; anything else looks like success and is
 // not (contract S4).
 func (s *Stream) read() (Event, error) {
-	if s.err != nil {
-		return Event{}, s.err
-	}
 	ev, err := s.next()
 	s.err = err
 	return ev, err
@@ -219,8 +213,13 @@ func (s *Stream) fail(err *provider.Error) *provider.Error {
 }
 
 // Close ends the call. Of a finished stream it reads the end of the response, if
-// that comes at once; any other is cut off, upstream included.
+// that comes at once; any other is cut off, upstream included. Closing it again
+// does nothing.
 func (s *Stream) Close() {
+	if s.closed {
+		return
+	}
+	s.closed = true
 	if s.err == nil && !s.done {
 		s.fail(&provider.Error{Kind: provider.KindCanceled, Message: "canceled"})
 	}

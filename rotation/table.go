@@ -50,7 +50,8 @@ func (t *Table) direct(p *Provider, model string) *Chain {
 	name := p.Name + "/" + model
 	c, ok := t.chains[name]
 	if !ok || !c.Direct { // an alias may have the name of a model
-		c = &Chain{Name: name, Main: []*Target{NewTarget(p, model)}, Direct: true}
+		target := &Target{Provider: p, Model: model, state: p.state.target(model, true)}
+		c = &Chain{Name: name, Main: []*Target{target}, Direct: true}
 		if !ok {
 			t.chains[name] = c
 		}

@@ -64,17 +64,18 @@ func (r *run) verdict(plan []*Target) error {
 	e := &Error{Cause: r.last}
 	name := r.Route.Chain.Name
 	switch {
-	case r.causes.all == 0 && len(r.busy) > 0:
+	case r.causes.all == 0 && len(r.full) > 0:
 		e.API = openai.Unavailable(time.Second, "Too many requests at once for the model `%s`. Try again shortly.", name)
 		e.API.Class = openai.ClassPolicy
 	case r.causes.all == 0 && waiting.all > 0 && waiting.limited == waiting.all,
 		r.causes.all > 0 && r.causes.limited == r.causes.all:
 		e.API = openai.RateLimited(retry, "The upstreams of the model `%s` are rate limited.", name)
 		e.API.Class = openai.ClassProvider
+	case r.Route.Chain.Direct && (r.causes.all > 0 && r.causes.missing == r.causes.all ||
+		r.causes.all == 0 && waiting.all > 0 && waiting.missing == waiting.all):
+		e.API = openai.ModelNotFound(name)
 	case r.causes.all == 0:
 		e.API = openai.Unavailable(retry, "No upstream of the model `%s` can answer now.", name)
-	case r.causes.missing == r.causes.all && r.Route.Chain.Direct:
-		e.API = openai.ModelNotFound(name)
 	case r.causes.timeouts == r.causes.all:
 		e.API = openai.UpstreamTimeout("The upstream of the model `%s` did not answer in time.", name)
 	default:
@@ -97,15 +98,19 @@ func (r *run) failed502(retry time.Duration) *openai.Error {
 	case provider.KindTimeout:
 		return openai.UpstreamTimeout("The upstream of the model `%s` did not answer in time.", name)
 	}
-	if last.Kind == provider.KindRetryable || last.Status == http.StatusServiceUnavailable {
+	switch last.Status {
+	case http.StatusServiceUnavailable, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, 529:
 		return openai.Unavailable(max(last.RetryAfter, time.Second), "The upstream of the model `%s` is overloaded.%s", name, said(last))
 	}
 	return openai.BadGateway("The upstream of the model `%s` failed.%s", name, said(last))
 }
 
-// said quotes an upstream.
+// said quotes an upstream, or says what we saw of it.
 func said(e *provider.Error) string {
-	if e.Message == "" {
+	switch {
+	case e.Kind == provider.KindDial, e.Kind == provider.KindBroken:
+		return " The reason: " + e.Message + "."
+	case e.Message == "":
 		return ""
 	}
 	return " It says: " + e.Message
@@ -126,15 +131,15 @@ func rejected(e *provider.Error) *openai.Error {
 func (r *run) retryAfter(plan []*Target, now int64) (time.Duration, causes) {
 	var soonest int64
 	var waiting causes
-	for _, t := range plan {
+	for i, t := range plan {
 		at, cause := t.due()
 		waiting.add(cause)
-		if soonest == 0 || at < soonest {
+		if i == 0 || at < soonest {
 			soonest = at
 		}
 	}
 	d := time.Duration(soonest - now)
-	if r.last != nil && r.last.RetryAfter > d {
+	if d <= 0 && r.last != nil {
 		d = r.last.RetryAfter // nothing cools where quarantine is off
 	}
 	return max(d, time.Second), waiting

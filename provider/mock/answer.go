@@ -218,9 +218,10 @@ func estimate(raw []byte) int64 { return max(int64(len(raw)/4), 1) }
 // number returns a field that the parser has found to be an integer in range,
 // or otherwise when it is absent or null. It may be written as 1e2.
 func number(r *openai.Request, name string, otherwise int) int {
-	x, err := strconv.ParseFloat(string(r.Field(name)), 64)
-	if err != nil {
+	v := r.Field(name)
+	if v == nil || string(v) == "null" {
 		return otherwise
 	}
+	x, _ := strconv.ParseFloat(string(v), 64)
 	return int(x)
 }

@@ -30,6 +30,9 @@ func vectors(t *testing.T, fields string) (list [][]float32) {
 	if doc.Usage.Prompt < 1 || doc.Usage.Total != doc.Usage.Prompt {
 		t.Errorf("%+v", doc.Usage)
 	}
+	if !strings.Contains(fields, "base64") { // which the published schema does not know
+		openaitest.Schema(t, "CreateEmbeddingResponse").Validate(t, []byte(body))
+	}
 	for i, d := range doc.Data {
 		if d.Index != i {
 			t.Errorf("index %d at %d", d.Index, i)
@@ -44,7 +47,6 @@ func vectors(t *testing.T, fields string) (list [][]float32) {
 				v = append(v, math.Float32frombits(binary.LittleEndian.Uint32(raw)))
 			}
 		} else {
-			openaitest.Schema(t, "CreateEmbeddingResponse").Validate(t, []byte(body))
 			v = decode[[]float32](t, string(d.Embedding))
 		}
 		list = append(list, v)
@@ -55,16 +57,16 @@ func vectors(t *testing.T, fields string) (list [][]float32) {
 // contract: R6
 func TestEmbeddingsAreUnitVectors(t *testing.T) {
 	for fields, want := range map[string]struct{ inputs, dimensions int }{
-		`"input":"one"`:                                     {1, 256},
-		`"input":["one","two","one"]`:                       {3, 256},
-		`"input":[1,2,3]`:                                   {1, 256},
-		`"input":[[1,2],[3]],"dimensions":3`:                {2, 3},
-		`"input":"one","dimensions":4096`:                   {1, 4096},
-		`"input":"one","dimensions":null`:                   {1, 256},
-		`"input":"one","encoding_format":"base64"`:          {1, 256},
-		`"input":["a","b"],"encoding_format":null`:          {2, 256},
-		`"input":"","dimensions":1`:                         {1, 1},
-		`"input":["` + strings.Repeat(`x","`, 2047) + `x"]`: {2048, 256},
+		`"input":"one"`:                                                    {1, 256},
+		`"input":["one","two","one"]`:                                      {3, 256},
+		`"input":[1,2,3]`:                                                  {1, 256},
+		`"input":[[1,2],[3]],"dimensions":3`:                               {2, 3},
+		`"input":"one","dimensions":4096`:                                  {1, 4096},
+		`"input":"one","dimensions":null`:                                  {1, 256},
+		`"input":"one","encoding_format":"base64"`:                         {1, 256},
+		`"input":["a","b"],"encoding_format":null`:                         {2, 256},
+		`"input":"","dimensions":1`:                                        {1, 1},
+		`"input":["` + strings.Repeat(`x","`, 2047) + `x"],"dimensions":2`: {2048, 2},
 	} {
 		list := vectors(t, fields)
 		if len(list) != want.inputs {

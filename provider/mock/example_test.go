@@ -74,7 +74,7 @@ func TestExampleOfAProperty(t *testing.T) {
 		`{"prefixItems":[{"type":"integer"},{"type":"boolean"}],"minItems":2}`: `[1,true]`,
 		`{"type":"object"}`: `{}`,
 		`{"type":"object","required":["b","a"],"properties":{"a":{},"b":{"type":"boolean"},"c":{}}}`: `{"b":true,"a":"mock"}`,
-		`{"required":["a","a"]}`: `{"a":"mock"}`,
+
 		`{"anyOf":[{"type":"null"},{"type":"integer"}],"default":null}`:                                           `1`,
 		`{"oneOf":[{"type":"object","required":["k"],"properties":{"k":{"const":"v"}}},{"type":"string"}]}`:       `{"k":"v"}`,
 		`{"allOf":[{"required":["a"],"properties":{"a":{}}},{"required":["b"],"properties":{"b":{"enum":[2]}}}]}`: `{"a":"mock","b":2}`,
@@ -116,8 +116,9 @@ func TestExampleOfTheWhole(t *testing.T) {
 		`{"type":"object","properties":{"b":{"type":"integer"},"a":{"type":"boolean"}}}`:                   `{"a":true}`,
 		`{"type":"object","required":["b"],"properties":{"b":{"type":"integer"},"a":{"type":"boolean"}}}`:  `{"b":1,"a":true}`,
 		`{"$ref":"#/definitions/T","definitions":{"T":{"required":["x"],"properties":{"x":{"const":1}}}}}`: `{"x":1}`,
-		`{"$ref":"other.json"}`:                          `{}`,
-		`{"type":"object","examples":[{"city":"Oslo"}]}`: `{"city":"Oslo"}`,
+		`{"type":"object","required":["a","a"]}`:                                                           `{"a":"mock"}`,
+		`{"$ref":"other.json"}`:                                                                            `{}`,
+		`{"type":"object","examples":[{"city":"Oslo"}]}`:                                                   `{"city":"Oslo"}`,
 	} {
 		if got := string(appendObject([]byte("x"), json.RawMessage(schema))); got != "x"+want {
 			t.Errorf("%s: got %s", schema, got)

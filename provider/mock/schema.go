@@ -119,7 +119,7 @@ func (e *example) resolve(ref string) any {
 		return nil
 	}
 	at := e.root
-	for _, name := range strings.Split(strings.TrimPrefix(pointer, "/"), "/") {
+	for name := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
 		if name == "" {
 			continue
 		}

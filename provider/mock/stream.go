@@ -93,12 +93,15 @@ type stream struct {
 	closed bool
 }
 
-// firstBuffer holds a few chat chunks: a stream that waits for each token never
-// needs more.
-const firstBuffer = 1 << 10
+// The first buffers: a stream that waits for each token never needs more than a
+// few chunks at once, one that does not wait fills what it is given.
+const (
+	waitingBuffer = 1 << 10
+	readyBuffer   = 4 << 10
+)
 
 func newStream(ctx context.Context, s script, p pace) *stream {
-	return &stream{ctx: ctx, script: s, pace: p, buf: make([]byte, 0, firstBuffer)}
+	return &stream{ctx: ctx, script: s, pace: p}
 }
 
 // Read returns what is due, all of it as far as p has room, and waits when
@@ -127,6 +130,13 @@ func (s *stream) Read(p []byte) (int, error) {
 // encode appends the next step and those behind it that are due too, until there
 // are enough bytes.
 func (s *stream) encode(enough int) {
+	if s.buf == nil {
+		size := waitingBuffer
+		if s.pace.delay == 0 { // the last chunk goes beyond what is enough
+			size = min(enough, readyBuffer) + waitingBuffer
+		}
+		s.buf = make([]byte, 0, size)
+	}
 	now := time.Now()
 	b := s.buf[:0]
 	for first := true; first || s.end == nil && len(b) < enough && !s.pace.due(s.next).After(now); first = false {

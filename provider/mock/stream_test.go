@@ -21,10 +21,10 @@ type arrival struct {
 	events int
 }
 
-func arrivals(t *testing.T, p *Provider, body string, pause time.Duration) (list []arrival, end error, took time.Duration) {
+func arrivals(t *testing.T, p *Provider, pause time.Duration) (list []arrival, took time.Duration, end error) {
 	t.Helper()
 	start := time.Now()
-	res := do(t, p, openai.Chat, body)
+	res := do(t, p, openai.Chat, helloStream)
 	if d := time.Since(start); d != 0 {
 		t.Errorf("the header of a stream took %v", d)
 	}
@@ -32,10 +32,10 @@ func arrivals(t *testing.T, p *Provider, body string, pause time.Duration) (list
 	for {
 		n, err := res.Body.Read(buf)
 		if err != nil {
-			return list, err, time.Since(start)
+			return list, time.Since(start), err
 		}
 		list = append(list, arrival{time.Since(start), strings.Count(string(buf[:n]), "\n\n")})
-		time.Sleep(pause)
+		time.Sleep(pause) //nolint:forbidigo // the clock is the bubble's
 	}
 }
 
@@ -53,7 +53,7 @@ func equal(t *testing.T, got, want []arrival) {
 
 func TestTokensComeInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		got, end, took := arrivals(t, newMock(Options{TokenDelay: 10 * ms}), helloStream, 0)
+		got, took, end := arrivals(t, newMock(Options{TokenDelay: 10 * ms}), 0)
 		equal(t, got, []arrival{
 			{0, 1}, {10 * ms, 1}, {20 * ms, 1}, {30 * ms, 1}, {40 * ms, 1}, {50 * ms, 1}, {60 * ms, 1}, {70 * ms, 1},
 			{80 * ms, 3}, // the last token, the finish reason, [DONE]
@@ -68,7 +68,7 @@ func TestTokensComeInTime(t *testing.T) {
 // whole is not late.
 func TestSlowReaderDoesNotDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		got, _, took := arrivals(t, newMock(Options{TokenDelay: 10 * ms}), helloStream, 25*ms)
+		got, took, _ := arrivals(t, newMock(Options{TokenDelay: 10 * ms}), 25*ms)
 		equal(t, got, []arrival{{0, 1}, {25 * ms, 2}, {50 * ms, 3}, {75 * ms, 2}, {100 * ms, 3}})
 		if took != 125*ms {
 			t.Errorf("took %v", took)
@@ -89,7 +89,7 @@ func TestStall(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newMock(Options{TokenDelay: 10 * ms, Tokens: 2, StallAfter: c.after, Stall: time.Second})
-				got, _, _ := arrivals(t, p, helloStream, 0)
+				got, _, _ := arrivals(t, p, 0)
 				equal(t, got, c.want)
 			})
 		})
@@ -99,7 +99,7 @@ func TestStall(t *testing.T) {
 func TestCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newMock(Options{TokenDelay: 10 * ms, Cut: 3})
-		got, end, took := arrivals(t, p, helloStream, 0)
+		got, took, end := arrivals(t, p, 0)
 		equal(t, got, []arrival{{0, 1}, {10 * ms, 1}, {20 * ms, 1}, {30 * ms, 1}})
 		if end != io.ErrUnexpectedEOF || took != 30*ms {
 			t.Errorf("ended after %v with %v", took, end)
@@ -186,20 +186,22 @@ func TestCancelEndsAWait(t *testing.T) {
 
 func TestCancelEndsWhatIsReady(t *testing.T) {
 	gone := errors.New("gone")
-	ctx, cancel := context.WithCancelCause(t.Context())
 	for _, body := range []string{hello, helloStream} {
+		ctx, cancel := context.WithCancelCause(t.Context())
 		res, err := newMock(Options{}).Do(ctx, callTo(t, openai.Chat, body))
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer res.Body.Close()
-		defer func() {
-			if _, err := res.Body.Read(make([]byte, 10)); !errors.Is(err, gone) {
-				t.Errorf("got %v", err)
-			}
-		}()
+		p := make([]byte, 10)
+		if n, err := res.Body.Read(p); n != len(p) || err != nil {
+			t.Errorf("before: %d, %v", n, err)
+		}
+		cancel(gone)
+		if _, err := res.Body.Read(p); !errors.Is(err, gone) {
+			t.Errorf("after: %v", err)
+		}
+		_ = res.Body.Close()
 	}
-	cancel(gone)
 }
 
 func TestCloseEndsAWait(t *testing.T) {

@@ -2,6 +2,7 @@ package mock
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/universal-ai-gateway/magicproxy/openai"
@@ -76,10 +77,10 @@ func toolResult(messages []byte) (text string, found bool) {
 	if json.Unmarshal(messages, &list) != nil {
 		return "", false
 	}
-	for i := len(list) - 1; i >= 0; i-- {
-		switch list[i].Role {
+	for _, m := range slices.Backward(list) {
+		switch m.Role {
 		case "tool":
-			return textOf(list[i].Content), true
+			return textOf(m.Content), true
 		case "user":
 			return "", false
 		}

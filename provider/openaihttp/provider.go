@@ -40,6 +40,10 @@ type Options struct {
 	Transport http.RoundTripper
 	CloseIdle func()
 
+	// IsDial, if set, recognises a transport's own way of saying that there was
+	// no connection.
+	IsDial func(error) bool
+
 	// Header is added to every request; it replaces what the provider would send
 	// under the same name, Authorization too.
 	Header http.Header
@@ -71,7 +75,8 @@ func New(o Options) (*Provider, error) {
 			return nil, fmt.Errorf("header %q: not a header's name", name)
 		}
 		switch http.CanonicalHeaderKey(name) {
-		case "Content-Length", "Transfer-Encoding", "Connection", "Host", "Accept-Encoding":
+		case "Content-Length", "Transfer-Encoding", "Connection", "Host", "Accept-Encoding",
+			"Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Upgrade":
 			return nil, fmt.Errorf("header %s: belongs to the connection, not to the configuration", name)
 		}
 		for _, v := range values {
@@ -89,20 +94,21 @@ func New(o Options) (*Provider, error) {
 	return p, nil
 }
 
-// ParseBaseURL checks an upstream's address.
+// ParseBaseURL checks an upstream's address. The errors repeat no more of it than
+// the host: anything else may be a misplaced key.
 func ParseBaseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil:
-		return nil, errors.New("base_url: not a URL") // the parser's error would repeat it, userinfo and all
+		return nil, errors.New("base_url: not a URL")
 	case u.User != nil:
 		return nil, errors.New("base_url: must not hold credentials; use key")
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("base_url %q: must begin with http:// or https://", s)
+		return nil, errors.New("base_url: must begin with http:// or https://")
 	case u.Host == "":
-		return nil, fmt.Errorf("base_url %q: no host", s)
+		return nil, errors.New("base_url: no host")
 	case u.RawQuery != "" || u.Fragment != "":
-		return nil, fmt.Errorf("base_url %q: a query or fragment has no place here", s)
+		return nil, fmt.Errorf("base_url of %s: a query or fragment has no place here", u.Host)
 	}
 	return u, nil
 }
@@ -143,7 +149,11 @@ func (p *Provider) Do(ctx context.Context, c *provider.Call) (*provider.Response
 	res, err := p.o.Transport.RoundTrip(req)
 	if err != nil {
 		p.closeIdle()
-		return nil, failure(err)
+		e := failure(err)
+		if p.o.IsDial != nil && p.o.IsDial(err) {
+			e.Kind, e.Message = provider.KindDial, noConnection
+		}
+		return nil, e
 	}
 	if e := res.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		_ = res.Body.Close()
@@ -177,22 +187,31 @@ func (b *body) Close() error {
 	return err
 }
 
+const noConnection = "no connection to the upstream"
+
 // failure reads a round trip's error. No connection, TLS included, is the
 // target's trouble just as much as one that breaks, but worth telling apart.
 func failure(err error) *provider.Error {
 	e := &provider.Error{Kind: provider.KindBroken, Message: "upstream closed the connection without an answer", Err: err}
 	var op *net.OpError
 	var record tls.RecordHeaderError
-	var alert tls.AlertError
 	var verify *tls.CertificateVerificationError
 	var authority x509.UnknownAuthorityError
 	var host x509.HostnameError
 	var dns *net.DNSError
+	var late net.Error
+	what := ""
+	if errors.As(err, &op) {
+		what = op.Op
+	}
 	switch {
-	case errors.As(err, &op) && op.Op == "dial", errors.As(err, &dns):
-		e.Kind, e.Message = provider.KindDial, "no connection to the upstream"
-	case errors.As(err, &record), errors.As(err, &alert), errors.As(err, &verify), errors.As(err, &authority), errors.As(err, &host):
+	case what == "dial", what == "proxyconnect", errors.As(err, &dns):
+		e.Kind, e.Message = provider.KindDial, noConnection
+	case what == "local error", what == "remote error", // TLS alerts: their type is not exported
+		errors.As(err, &record), errors.As(err, &verify), errors.As(err, &authority), errors.As(err, &host):
 		e.Kind, e.Message = provider.KindDial, "no secure connection to the upstream"
+	case errors.As(err, &late) && late.Timeout(): // the transport's own limits, TLS handshake included
+		e.Kind, e.Message = provider.KindTimeout, "the upstream did not answer in time"
 	}
 	return e
 }

@@ -1,0 +1,139 @@
+package caddymodule
+
+import (
+	"bufio"
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// contract: S9
+func TestClientLeaves(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		stream bool
+		answer http.HandlerFunc
+		after  string // the line after which the client leaves; "" for before the first byte
+	}{
+		{"before an answer without stream", false, hang(""), ""},
+		{"before the first byte of a stream", true, hang(""), ""},
+		{"in the middle of a stream", true, hang(roleEvent + contentEvent), "data: "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			u := newUpstream(t)
+			u.when("", tt.answer)
+			g := start(t, config{global: "provider up openai {\n base_url " + u.base() + "\n}", handler: "auth off"})
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				req, _ := http.NewRequestWithContext(ctx, "POST", "http://"+g.addr+"/v1/chat/completions", strings.NewReader(chatBody("up/m", tt.stream)))
+				req.Header.Set("Content-Type", "application/json")
+				res, err := g.client.Do(req)
+				if err != nil {
+					return
+				}
+				defer res.Body.Close()
+				for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+					if tt.after != "" && strings.HasPrefix(lines.Text(), tt.after) {
+						leave()
+					}
+				}
+			}()
+			if tt.after == "" {
+				eventually(t, "the upstream has the request", func() bool { return len(u.seen()) == 1 })
+				leave()
+			}
+			<-ended
+			eventually(t, "the upstream's request is cancelled", func() bool { return u.left() == 1 })
+			eventually(t, "nothing is in flight", func() bool { return g.provider("up").Active == 0 })
+			eventually(t, "the access log says so", func() bool { return strings.Contains(g.logged(), `"outcome":"canceled"`) })
+			if tt.after == "" && !strings.Contains(g.logged(), `"status":499`) {
+				t.Error("no status 499")
+			}
+			if s := g.provider("up"); s.Models["m"].State != "healthy" || s.Keys[0].State != "healthy" {
+				t.Errorf("a client that left has marked something: %+v", s)
+			}
+		})
+	}
+}
+
+// security: X2, X3
+func TestWhoMayCall(t *testing.T) {
+	u := newUpstream(t)
+	t.Setenv("OPS", "canary-ops-token")
+	t.Setenv("OPS_NEXT", "canary-ops-next")
+	hash, err := bcrypt.GenerateFromPassword([]byte("pw"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	global := "token ops {env.OPS} {env.OPS_NEXT}\n provider up openai {\n base_url " + u.base() + "\n}"
+	const none = "\x00"
+	for _, tt := range []struct {
+		auth, header string
+		status       int
+		user         string
+	}{
+		{"bearer", none, 401, ""},
+		{"bearer", "Bearer wrong", 401, ""},
+		{"bearer", "Bearer canary-ops-toke", 401, ""},
+		{"bearer", "canary-ops-token", 401, ""},
+		{"bearer", "Basic canary-ops-token", 401, ""},
+		{"bearer", "Bearer " + strings.Repeat("a", 600), 401, ""},
+		{"bearer", "Bearer canary-ops-token", 200, "ops"},
+		{"bearer", "Bearer canary-ops-next", 200, "ops"},
+		{"optional", none, 200, ""},
+		{"optional", "Bearer wrong", 401, ""},
+		{"optional", "Bearer canary-ops-token", 200, "ops"},
+		{"off", none, 200, ""},
+		{"off", "Bearer wrong", 200, ""},
+	} {
+		t.Run(tt.auth+" "+tt.header[:min(len(tt.header), 24)], func(t *testing.T) {
+			g := start(t, config{global: global, handler: "auth " + tt.auth})
+			before := len(u.seen())
+			var header []string
+			if tt.header != none {
+				header = []string{"Authorization", tt.header}
+			}
+			for _, a := range []*answer{g.chat("up/m", false, header...), g.do("GET", "/v1/models", "", header...)} {
+				a.want(t, tt.status)
+				if tt.status == 401 {
+					if e := a.apiError(t); e.Code != "invalid_api_key" || e.Type != "invalid_request_error" {
+						t.Errorf("%+v", e)
+					}
+				}
+				if got := g.accessLog(a.Header.Get("X-Request-Id")).UserID; got != tt.user {
+					t.Errorf("user %q, want %q", got, tt.user)
+				}
+			}
+			if tt.status == 401 && len(u.seen()) != before {
+				t.Error("the upstream was asked")
+			}
+			// Nothing tells an unknown token from a malformed one, and neither is
+			// asked about before the body: a bad body makes no difference.
+			if tt.status == 401 {
+				g.do("POST", "/v1/chat/completions", "no json", header...).want(t, 401)
+			}
+		})
+	}
+	t.Run("an earlier handler's word is taken", func(t *testing.T) {
+		g := start(t, config{global: global, site: "basic_auth {\n ada " + string(hash) + "\n}", handler: "auth bearer"})
+		req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://"+g.addr+"/v1/models", nil)
+		req.SetBasicAuth("ada", "pw")
+		res, err := g.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != 200 {
+			t.Errorf("status %d", res.StatusCode)
+		}
+		if got := g.accessLog(res.Header.Get("X-Request-Id")).UserID; got != "ada" {
+			t.Errorf("user %q", got)
+		}
+	})
+}
