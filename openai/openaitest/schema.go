@@ -98,6 +98,7 @@ var load = sync.OnceValues(func() (*jsonschema.Compiler, error) {
 		return nil, err
 	}
 	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft2019) // the document uses $recursiveRef
 	return c, c.AddResource(base, map[string]any{
 		"components": map[string]any{"schemas": allowNull(schemas)},
 	})

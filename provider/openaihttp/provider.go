@@ -88,6 +88,9 @@ func New(o Options) (*Provider, error) {
 	}
 	o.Header = h
 	p := &Provider{o: o}
+	if base.Path == "" {
+		base.Path = "/" // JoinPath would make a relative path
+	}
 	for _, ep := range openai.Endpoints() {
 		p.urls = append(p.urls, base.JoinPath(ep.Path()))
 	}
