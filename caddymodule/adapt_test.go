@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -43,6 +44,9 @@ func TestAdapt(t *testing.T) {
 	})
 }
 
+// otherTests matches protocols of other tests in a list of all there are.
+var otherTests = regexp.MustCompile(`, test_\w+`)
+
 // TestAdaptErrors compares what an operator is told: one file per error. The
 // text is complete and counts lines from the file's first one; Caddy puts
 // "parsing caddyfile tokens for …" before errors of directives.
@@ -52,7 +56,7 @@ func TestAdaptErrors(t *testing.T) {
 		if err == nil {
 			t.Fatalf("no error, but\n%s", config)
 		}
-		if got := err.Error() + "\n"; got != want {
+		if got := otherTests.ReplaceAllString(err.Error(), "") + "\n"; got != want {
 			t.Errorf("\nwant %s\ngot  %s", want, got)
 		}
 	})
@@ -90,8 +94,8 @@ func goldens(t testing.TB, folder string) []string {
 	return paths
 }
 
-// adaptCaddyfile is `caddy adapt --pretty`, and an error if the file is not
-// formatted. Imported files have absolute names, which it makes relative.
+// adaptCaddyfile is `caddy adapt --pretty`; a file that is not formatted has a
+// warning. Imported files have absolute names, which it makes relative.
 func adaptCaddyfile(body string) (string, []caddyconfig.Warning, error) {
 	here, err := os.Getwd()
 	if err != nil {

@@ -66,7 +66,7 @@ func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser, protocol string) error
 	// The guest's block has the braces of ours: made-up ones could be on the line
 	// of a token that spans several, and copies of a quoted one would be quoted.
 	head := d.Token()
-	head.Text = protocol
+	head.Text = protocol // the first token of a module is its name
 	tokens := []caddyfile.Token{head}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if len(tokens) == 1 {

@@ -92,6 +92,7 @@ func (g *gateway) load(c config) error {
 	if err != nil {
 		return err
 	}
+	defer g.client.CloseIdleConnections() // the old server closes them too, at some moment
 	return caddy.Load(cfg, true)
 }
 

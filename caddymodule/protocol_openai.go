@@ -79,9 +79,6 @@ func (o *OpenAI) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("base_url: missing")
 	}
 	if o.url, err = openaihttp.ParseBaseURL(base); err != nil {
-		if base != o.BaseURL { // that error repeats what may be a secret in the wrong place
-			err = fmt.Errorf("base_url: the value of %s is no http:// or https:// address, or one with a query or credentials", o.BaseURL)
-		}
 		return err
 	}
 	usage, err := truth(o.Usage)
@@ -180,7 +177,6 @@ func (o *OpenAI) CheckKeys(n int) error {
 // private addresses, and the names that only a local resolver can know.
 func private(host string) bool {
 	if a, err := netip.ParseAddr(host); err == nil {
-		a = a.Unmap()
 		return a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast()
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))

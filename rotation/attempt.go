@@ -33,6 +33,7 @@ type attempt struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	watch  context.Context // the observer's
+	call   provider.Call
 	res    *provider.Response
 	usage  openai.Usage
 	err    *provider.Error
@@ -45,6 +46,7 @@ type attempt struct {
 	timer   *time.Timer
 	reading atomic.Int64 // when the read under way began, in ns since start; 0 for none
 	first   atomic.Bool  // content has been seen
+	ending  atomic.Int64 // when the draining of a finished stream began, likewise
 	seen    time.Duration
 }
 
@@ -57,25 +59,31 @@ func (a *attempt) begin() {
 	}
 	a.watch = ctx
 	a.ctx, a.cancel = context.WithCancelCause(ctx)
-	if wait := a.patience(); wait > 0 {
+	if a.target.Provider.Timeout > 0 || r.Request.Stream {
 		// Armed after it is stored: tick uses it.
-		a.timer = time.AfterFunc(math.MaxInt64, a.tick)
-		a.timer.Reset(wait)
+		a.timer = time.AfterFunc(never, a.tick)
+		a.timer.Reset(a.patience())
 	}
 }
 
-// patience is how long to sleep before the timers are looked at again; 0 when
-// none of them is set.
+const never = time.Duration(math.MaxInt64)
+
+// patience is how long to sleep before the timers are looked at again.
 func (a *attempt) patience() time.Duration {
 	wait, _ := a.due(time.Since(a.start))
-	return wait
+	return max(wait, time.Nanosecond)
 }
 
-// due returns the time left and the timer that ends it.
+// due returns the time left and the timer that ends it; never when none of those
+// that count now is set.
 func (a *attempt) due(now time.Duration) (left time.Duration, cause error) {
 	p := a.target.Provider
+	if at := time.Duration(a.ending.Load()); at > 0 {
+		return at + drainTime - now, io.EOF
+	}
+	left = never
 	consider := func(at time.Duration, why error) {
-		if d := at - now; cause == nil || d < left {
+		if d := at - now; d < left {
 			left, cause = d, why
 		}
 	}
@@ -108,15 +116,14 @@ func (a *attempt) tick() {
 	if a.ctx.Err() != nil {
 		return
 	}
-	first := a.first.Load()
 	left, cause := a.due(time.Since(a.start))
 	if left <= 0 {
 		a.cancel(cause)
 		return
 	}
 	a.timer.Reset(left)
-	if first != a.first.Load() { // content armed it meanwhile, for another time
-		a.timer.Reset(max(a.patience(), time.Nanosecond))
+	if wait := a.patience(); wait < left { // it may have been armed for sooner meanwhile
+		a.timer.Reset(wait)
 	}
 }
 
@@ -129,7 +136,7 @@ func (a *attempt) content() {
 		a.run.Trace.First = a.start.Add(a.seen)
 	}
 	if a.timer != nil {
-		a.timer.Reset(max(a.patience(), time.Nanosecond))
+		a.timer.Reset(a.patience())
 	}
 	a.settled(provider.KindOK, 0)
 }
@@ -147,9 +154,8 @@ func (a *attempt) Read(p []byte) (int, error) {
 // open sends the request and checks the header of the answer.
 func (a *attempt) open() *provider.Error {
 	p := a.target.Provider
-	res, err := p.Client.Do(a.ctx, &provider.Call{
-		Request: a.run.Request, Model: a.target.Model, Secret: a.key.Secret, AskUsage: true,
-	})
+	a.call = provider.Call{Request: a.run.Request, Model: a.target.Model, Secret: a.key.Secret, AskUsage: true}
+	res, err := p.Client.Do(a.ctx, &a.call)
 	a.run.Trace.Waited += time.Since(a.start)
 	if err != nil {
 		return provider.AsError(a.ctx, err)
@@ -318,8 +324,17 @@ func (a *attempt) release() {
 // there will be: a hint, believed only up to a point.
 func readAll(r io.Reader, length string, limit int) ([]byte, error) {
 	const trust = 1 << 20
-	size := 512
-	if n, err := strconv.Atoi(length); err == nil && n > 0 {
+	size, n := 512, 0
+	if length != "" { // parsing nothing would allocate an error
+		n, _ = strconv.Atoi(length)
+	}
+	tooLarge := func() error {
+		return &provider.Error{Kind: provider.KindBroken, Message: "upstream's answer is larger than " + strconv.Itoa(limit>>20) + " MiB"}
+	}
+	switch {
+	case n > limit:
+		return nil, tooLarge()
+	case n > 0:
 		size = min(n, trust) + 1 // room to read the end without growing
 	}
 	b := make([]byte, 0, size)
@@ -332,7 +347,7 @@ func readAll(r io.Reader, length string, limit int) ([]byte, error) {
 		case err != nil:
 			return b, err
 		case len(b) > limit:
-			return b, &provider.Error{Kind: provider.KindBroken, Message: "upstream's answer is larger than " + strconv.Itoa(limit>>20) + " MiB"}
+			return b, tooLarge()
 		case len(b) == cap(b):
 			b = slices.Grow(b, len(b))
 		}

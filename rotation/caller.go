@@ -143,6 +143,10 @@ type run struct {
 	marked bool // a 5xx of this call has been held against a target
 	causes causes
 	last   *provider.Error
+
+	// Room for what most calls need.
+	trace Trace
+	room  [2]pair
 }
 
 // pair is a key used for a target.
@@ -152,10 +156,11 @@ type pair struct {
 }
 
 func (c *Caller) run(ctx context.Context, call Call, try func(*attempt) *provider.Error) error {
-	if call.Trace == nil {
-		call.Trace = new(Trace)
-	}
 	r := &run{Caller: c, Call: call, ctx: ctx, keys: keyBudget, retries: retryBudget}
+	if r.Trace == nil {
+		r.Trace = &r.trace
+	}
+	r.tried = r.room[:0]
 	var room [8]*Target
 	plan := call.Route.Plan(room[:0], time.Now().UnixNano())
 	for _, t := range plan {

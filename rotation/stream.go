@@ -44,6 +44,7 @@ type Stream struct {
 	// What has been seen: choices that occurred and those that finished.
 	choices, finishes uint64
 	done, closed      bool
+	rest              [64]byte // what comes after [DONE]
 	err               error
 }
 
@@ -220,6 +221,7 @@ func (s *Stream) Close() {
 		return
 	}
 	s.closed = true
+	s.held, s.pending = nil, nil // they stand in the buffer given back below
 	if s.err == nil && !s.done {
 		s.fail(&provider.Error{Kind: provider.KindCanceled, Message: "canceled"})
 	}
@@ -234,11 +236,10 @@ func (s *Stream) Close() {
 
 func (s *Stream) drain() {
 	a := s.attempt
-	stop := time.AfterFunc(drainTime, func() { a.cancel(io.EOF) })
-	defer stop.Stop()
-	var rest [512]byte
+	a.ending.Store(max(int64(time.Since(a.start)), 1))
+	a.timer.Reset(drainTime)
 	for range 8 {
-		if _, err := a.res.Body.Read(rest[:]); err != nil {
+		if _, err := a.res.Body.Read(s.rest[:]); err != nil {
 			return
 		}
 	}
