@@ -85,6 +85,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.mock && a.Providers[mockName] == nil {
 		a.Providers[mockName] = &Provider{Models: map[string][]string{mockName: {mockName}}}
 	}
+	if a.mock {
+		a.logger.Warn("mock mode: every answer is simulated, nothing leaves the machine")
+	}
 	if len(a.Providers) == 0 {
 		return fmt.Errorf("no provider is configured: add one, such as provider openai with its key, or mock on")
 	}

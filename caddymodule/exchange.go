@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"mime"
 	"net/http"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -236,6 +237,9 @@ func (x *exchange) body() ([]byte, bool) {
 			return nil, false
 		case err == io.EOF:
 			return b, true
+		case errors.Is(err, os.ErrDeadlineExceeded): // read_body of Caddy's servers; it ends the context as well
+			x.fail(openai.RequestTimeout())
+			return nil, false
 		case err != nil:
 			if x.left = x.r.Context().Err() != nil; x.left {
 				return nil, false

@@ -63,8 +63,13 @@ func (*OpenAI) CaddyModule() caddy.ModuleInfo {
 
 // connections bounds the idle connections kept per upstream. The transport's own
 // default of 32 makes busier gateways dial for most of their requests.
+//
+// The buffers are smaller than net/http's 4 KiB, as every open stream has a pair
+// of them: an event fits, and so does an ordinary request with its header.
 const (
 	connections       = 1024
+	readBuffer        = 2 << 10
+	writeBuffer       = 3 << 10
 	maxResponseHeader = 256 << 10
 )
 
@@ -142,6 +147,12 @@ func (o *OpenAI) transport(ctx caddy.Context) (*reverseproxy.HTTPTransport, erro
 		std.MaxIdleConnsPerHost = connections
 	}
 	std.DisableCompression = true
+	if std.ReadBufferSize == 0 {
+		std.ReadBufferSize = readBuffer
+	}
+	if std.WriteBufferSize == 0 {
+		std.WriteBufferSize = writeBuffer
+	}
 	if std.MaxResponseHeaderBytes == 0 {
 		std.MaxResponseHeaderBytes = maxResponseHeader
 	}

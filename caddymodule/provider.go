@@ -110,10 +110,8 @@ func (p *Provider) host(name string) (*rotation.Provider, error) {
 		if len(models) == 0 {
 			return nil, fmt.Errorf("model %s: no id", alias)
 		}
-		for _, id := range models {
-			if id == "" {
-				return nil, fmt.Errorf("model %s: empty id", alias)
-			}
+		if slices.Contains(models, "") {
+			return nil, fmt.Errorf("model %s: empty id", alias)
 		}
 	}
 	or := func(d caddy.Duration, otherwise time.Duration) time.Duration {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync"
 	"time"
 
 	"github.com/universal-ai-gateway/magicproxy/openai"
@@ -17,6 +16,8 @@ func (x *exchange) relay(ctx context.Context, call rotation.Call) {
 	metrics.streams.Inc()
 	defer metrics.streams.Dec()
 	x.stream = openai.NewStreamWriter(x.w, time.Duration(x.h.KeepAlive))
+	// The request is not looked at again: a stream must not keep its body.
+	usage, addDone := call.Request.IncludeUsage, call.Request.Endpoint.EndsWithDone()
 	s, err := x.h.app.caller.Stream(ctx, call)
 	if err != nil {
 		x.failCall(err)
@@ -24,7 +25,7 @@ func (x *exchange) relay(ctx context.Context, call rotation.Call) {
 	}
 	defer s.Close()
 	x.stream.SetHeader(HeaderTarget, s.Target().String())
-	err = relayEvents(x.stream, s, call.Request)
+	err = relayEvents(x.stream, s, usage, addDone)
 	var e *provider.Error
 	switch {
 	case err == nil:
@@ -44,56 +45,61 @@ var errClientLeft = errors.New("the client has left")
 
 // eventSource is what relayEvents needs of a rotation.Stream.
 type eventSource interface {
-	Next() (rotation.Event, error)
+	Next() (*rotation.Event, error)
 	Buffered() bool
 	Done() bool
 }
 
-var relayBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
-
 // relayEvents passes an upstream's events on, bytes as they came (contract S1):
-// what one read brought leaves in one write. The usage chunk that only we asked
-// for stays with us (S2). The error is errClientLeft, or the stream's.
-func relayEvents(w io.Writer, s eventSource, req *openai.Request) error {
-	own := relayBuffers.Get().(*[]byte)
-	defer relayBuffers.Put(own)
-	buf := (*own)[:0]
-	defer func() { *own = buf[:0] }()
+// what one read brought leaves in one write, from the buffer it was read into.
+// The usage chunk that only we asked for stays with us (S2). The error is
+// errClientLeft, or the stream's.
+func relayEvents(w io.Writer, s eventSource, usage, addDone bool) error {
+	var out []byte // events that stand side by side in the stream's buffer
+	write := func() error {
+		if len(out) == 0 {
+			return nil
+		}
+		if _, err := w.Write(out); err != nil {
+			return errClientLeft
+		}
+		out = nil
+		return nil
+	}
 	for {
 		ev, err := s.Next()
 		if err != nil {
-			if err == io.EOF && !s.Done() && req.Endpoint.EndsWithDone() {
-				buf = append(buf, openai.Done...)
+			if e := write(); e != nil {
+				return e
 			}
-			if len(buf) > 0 {
-				if _, e := w.Write(buf); e != nil {
-					return errClientLeft
+			if err != io.EOF {
+				return err
+			}
+			if addDone && !s.Done() {
+				out = []byte(openai.Done)
+			}
+			return write()
+		}
+		if !ev.Info.UsageOnly || usage {
+			if !adjacent(out, ev.Raw) {
+				if err := write(); err != nil {
+					return err
 				}
+				out = ev.Raw
+			} else {
+				out = out[:len(out)+len(ev.Raw)]
 			}
-			if err == io.EOF {
-				return nil
+		}
+		if !s.Buffered() {
+			if err := write(); err != nil {
+				return err
 			}
-			return err
 		}
-		if !ev.Info.UsageOnly || req.IncludeUsage {
-			buf = append(buf, ev.Raw...)
-		}
-		if len(buf) == 0 || s.Buffered() && len(buf) < maxWrite {
-			continue
-		}
-		if _, err := w.Write(buf); err != nil {
-			return errClientLeft
-		}
-		if cap(buf) > maxKept {
-			buf = make([]byte, 0, 4<<10)
-		}
-		buf = buf[:0]
 	}
 }
 
-// maxWrite bounds what is gathered for one write, maxKept the buffers that go
-// back to the pool.
-const (
-	maxWrite = 32 << 10
-	maxKept  = 64 << 10
-)
+// adjacent reports whether b begins in memory where a ends, in room that a may
+// grow into.
+func adjacent(a, b []byte) bool {
+	return len(a) > 0 && len(b) > 0 && cap(a) >= len(a)+len(b) && &a[:len(a)+1][len(a)] == &b[0]
+}

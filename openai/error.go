@@ -104,6 +104,14 @@ func MethodNotAllowed(method, allow string) *Error {
 	}
 }
 
+// RequestTimeout is a 408 for a body that did not come in time.
+func RequestTimeout() *Error {
+	return &Error{
+		Status: http.StatusRequestTimeout, Class: ClassCaller, Type: typeInvalid, Code: "request_timeout",
+		Message: "The request body did not arrive in time.",
+	}
+}
+
 // TooLarge is a 413 for a body above limit bytes.
 func TooLarge(limit int64) *Error {
 	return &Error{

@@ -46,9 +46,10 @@ type EventReader struct {
 	// look how far the search for that line's end has come, end what is filled.
 	start, line, look, end int
 
-	ready bool // ev is complete and Next has not handed it out
-	begun bool // the byte order mark has been dealt with
-	err   error
+	ready  bool // ev is complete and Next has not handed it out
+	begun  bool // the byte order mark has been dealt with
+	filled bool // the last read has used all the room there was
+	err    error
 
 	// The pending event, as offsets from start: the buffer may move.
 	typ, data  span
@@ -59,7 +60,13 @@ type EventReader struct {
 
 type span struct{ from, to int }
 
-const readBuffer = 4 << 10
+// A buffer begins small, since most streams bring an event at a time and there
+// may be thousands of them open. One that a read has filled is doubled before the
+// next, up to busyBuffer; beyond that only an event that needs it makes it grow.
+const (
+	readBuffer = 1 << 10
+	busyBuffer = 16 << 10
+)
 
 var readBuffers = sync.Pool{New: func() any { b := make([]byte, readBuffer); return &b }}
 
@@ -262,7 +269,7 @@ func (er *EventReader) fill() {
 		er.look -= er.start
 		er.start, er.end = 0, n
 	}
-	if er.end == len(er.buf) {
+	if er.end == len(er.buf) || er.filled && len(er.buf) < busyBuffer {
 		if len(er.buf) >= MaxEvent {
 			er.err = ErrEventTooLong
 			return
@@ -275,6 +282,7 @@ func (er *EventReader) fill() {
 	for range patience {
 		n, err := er.src.Read(er.buf[er.end:])
 		er.end += n
+		er.filled = er.end == len(er.buf)
 		if err != nil {
 			er.err = err
 			return

@@ -1,3 +1,12 @@
+// Package rotation makes every model call: it finds the targets a name stands
+// for, takes a key, tries one target after the other, and remembers what failed.
+//
+// A Table is compiled from a configuration and immutable; health, use and calls
+// under way live in a State per provider, which outlives it. All of it is safe
+// for concurrent use; a Stream belongs to one goroutine.
+//
+//	chain := table.Lookup(req.Model)
+//	s, err := caller.Stream(ctx, rotation.Call{Route: chain.Route(ctx), Request: req})
 package rotation
 
 import (
@@ -33,7 +42,6 @@ type attempt struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	watch  context.Context // the observer's
-	call   provider.Call
 	res    *provider.Response
 	usage  openai.Usage
 	err    *provider.Error
@@ -90,7 +98,7 @@ func (a *attempt) due(now time.Duration) (left time.Duration, cause error) {
 	if p.Timeout > 0 {
 		consider(p.Timeout, provider.ErrTotalTimeout)
 	}
-	if !a.run.Request.Stream {
+	if !a.run.stream {
 		return left, cause
 	}
 	if !a.first.Load() {
@@ -132,7 +140,10 @@ func (a *attempt) tick() {
 func (a *attempt) content() {
 	a.seen = time.Since(a.start)
 	a.first.Store(true)
-	if a.run.Request.Stream { // any other answer has no beginning of its own
+	if a.run.stream { // any other answer has no beginning of its own
+		// There will be no other attempt, and a stream may last: let go of the
+		// request's body, which may be large.
+		a.run.Request = nil
 		a.run.Trace.First = a.start.Add(a.seen)
 	}
 	if a.timer != nil {
@@ -154,8 +165,10 @@ func (a *attempt) Read(p []byte) (int, error) {
 // open sends the request and checks the header of the answer.
 func (a *attempt) open() *provider.Error {
 	p := a.target.Provider
-	a.call = provider.Call{Request: a.run.Request, Model: a.target.Model, Secret: a.key.Secret, AskUsage: true}
-	res, err := p.Client.Do(a.ctx, &a.call)
+	// The call is no part of the attempt: a stream would keep the request's body.
+	res, err := p.Client.Do(a.ctx, &provider.Call{
+		Request: a.run.Request, Model: a.target.Model, Secret: a.key.Secret, AskUsage: true,
+	})
 	a.run.Trace.Waited += time.Since(a.start)
 	if err != nil {
 		return provider.AsError(a.ctx, err)
@@ -165,7 +178,7 @@ func (a *attempt) open() *provider.Error {
 	if kind != provider.KindOK {
 		return a.refusal(kind)
 	}
-	if a.run.Request.Stream {
+	if a.run.stream {
 		// JSON may say why there is no stream: see Stream.begin.
 		if mt := a.mediaType(); mt != "" && mt != eventStream && !strings.HasSuffix(mt, "json") {
 			return &provider.Error{Kind: provider.KindBroken, Status: res.Status, Message: "upstream answered a stream request with something else"}
@@ -265,7 +278,7 @@ func (a *attempt) close() {
 
 func (a *attempt) report() Attempt {
 	r := Attempt{
-		Target: a.target, Endpoint: a.run.Request.Endpoint, KeyID: a.key.ID, Err: a.err,
+		Target: a.target, Endpoint: a.run.endpoint, KeyID: a.key.ID, Err: a.err,
 		Took: time.Since(a.start), Usage: a.usage,
 	}
 	if a.seen >= 0 {

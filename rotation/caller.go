@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -132,6 +133,9 @@ type run struct {
 	Call
 	ctx context.Context
 
+	endpoint openai.Endpoint
+	stream   bool
+
 	tried   []pair      // never used again
 	spent   []*keyState // refused as keys: no use for other targets either
 	failed  []*targetState
@@ -156,7 +160,10 @@ type pair struct {
 }
 
 func (c *Caller) run(ctx context.Context, call Call, try func(*attempt) *provider.Error) error {
-	r := &run{Caller: c, Call: call, ctx: ctx, keys: keyBudget, retries: retryBudget}
+	r := &run{
+		Caller: c, Call: call, ctx: ctx, endpoint: call.Request.Endpoint, stream: call.Request.Stream,
+		keys: keyBudget, retries: retryBudget,
+	}
 	if r.Trace == nil {
 		r.Trace = &r.trace
 	}
@@ -178,7 +185,7 @@ func (c *Caller) run(ctx context.Context, call Call, try func(*attempt) *provide
 		err := t.Provider.state.limit.wait(ctx, t.Provider.MaxConcurrent, t.Provider.Queue)
 		r.Trace.Waited += time.Since(start)
 		switch {
-		case err == errBusy:
+		case errors.Is(err, errBusy):
 			r.full = append(r.full, t)
 			continue
 		case err != nil:

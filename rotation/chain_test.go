@@ -14,7 +14,7 @@ import (
 func chainOf(main, fallback string) *Chain {
 	byName := map[string]*Target{}
 	list := func(names string) (all []*Target) {
-		for _, name := range strings.Fields(names) {
+		for name := range strings.FieldsSeq(names) {
 			if byName[name] == nil {
 				byName[name] = NewTarget(bound(name, "key"), "m")
 			}

@@ -54,10 +54,12 @@ func TestKeysEvenlyUsedConcurrently(t *testing.T) {
 	var mu sync.Mutex
 	counts := map[string]int{}
 	var wg sync.WaitGroup
-	for range 16 {
+	begin := make(chan struct{})
+	for range 8 {
 		wg.Go(func() {
 			mine := map[string]int{}
-			for range 500 {
+			<-begin
+			for range 5000 {
 				mine[take(new(run), target, noon)]++
 			}
 			mu.Lock()
@@ -67,10 +69,11 @@ func TestKeysEvenlyUsedConcurrently(t *testing.T) {
 			}
 		})
 	}
+	close(begin)
 	wg.Wait()
 	for i := range 4 {
-		if n := counts[fmt.Sprintf("k%d", i)]; n != 2000 {
-			t.Errorf("k%d was taken %d times of 8000, want 2000", i, n)
+		if n := counts[fmt.Sprintf("k%d", i)]; n != 10_000 {
+			t.Errorf("k%d was taken %d times of 40000, want a quarter", i, n)
 		}
 	}
 }

@@ -94,8 +94,10 @@ func TestLimiterCanceledInTheMomentOfHandOver(t *testing.T) {
 		queued(1)
 		go func() { second <- l.wait(t.Context(), 1, 2) }()
 		queued(2)
-		go cancel()
-		l.done()
+		l.mu.Lock() // nobody leaves the queue before the slot is handed over
+		cancel()
+		l.handOver()
+		l.mu.Unlock()
 		if <-first == nil {
 			l.done()
 		}

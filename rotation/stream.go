@@ -35,9 +35,8 @@ type Stream struct {
 	attempt *attempt
 	reader  *openai.EventReader
 
-	held    []byte // start-up events
-	pending *Event // the first content event, not handed out yet
-	room    Event
+	ev      Event
+	pending bool // ev is the first content event, and Next has not handed it out
 
 	events, bytes int
 
@@ -48,14 +47,14 @@ type Stream struct {
 	err               error
 }
 
-// Event is one event of a stream. Its slices are valid until the next call of
-// Next.
+// Event is one event of a stream. Its slices are valid until a call of Next that
+// has to read (see Buffered).
 type Event struct {
-	// Raw is the event's bytes, comments before it included.
+	// Raw is the event's bytes, comments before it included; of the first event
+	// also the start-up events held back before it.
 	Raw []byte
 
-	// Data is the event's data, empty for a comment and for the start-up events,
-	// which come as one.
+	// Data is the event's data, empty for a comment.
 	Data []byte
 	Info openai.ChunkInfo
 
@@ -82,19 +81,26 @@ func (s *Stream) begin() *provider.Error {
 		return s.fail(s.unstreamed())
 	}
 	s.reader = openai.NewEventReader(a)
-	for n := 0; ; n++ {
-		ev, err := s.read()
-		if err != nil { // not io.EOF: what allows that has ended this loop before
-			return s.fail(err.(*provider.Error))
+	var held []byte // start-up events
+	for n := 1; ; n++ {
+		if err := s.read(); err != nil { // not io.EOF: what allows that has ended this loop before
+			return s.fail(err.(*provider.Error)) //nolint:errorlint // read makes no other
 		}
+		ev := &s.ev
 		// An answer without content is an answer.
-		if ev.Info.Content || ev.Done || ev.Info.Finishes != 0 || n >= maxHeldEvents || len(s.held) >= maxHeldBytes {
-			s.room = ev
-			s.pending = &s.room
+		begun := ev.Info.Content || ev.Done || ev.Info.Finishes != 0 || n >= maxHeldEvents || len(held) >= maxHeldBytes
+		if ev.Info.UsageOnly && !begun {
+			continue // it comes last, and once (contract S2); this one is counted
+		}
+		if len(held) > 0 || !begun {
+			held = append(held, ev.Raw...)
+			ev.Raw = held
+		}
+		if begun {
+			s.pending = true
 			a.content()
 			return nil
 		}
-		s.held = append(s.held, ev.Raw...)
 	}
 }
 
@@ -112,63 +118,60 @@ func (s *Stream) unstreamed() *provider.Error {
 	return &provider.Error{Kind: provider.KindBroken, Status: a.res.Status, Message: "upstream answered a stream request without a stream"}
 }
 
-// Next returns the next event. The error is io.EOF at the end of a whole answer
-// and a *provider.Error otherwise; it stays.
-func (s *Stream) Next() (Event, error) {
-	if len(s.held) > 0 {
-		ev := Event{Raw: s.held}
-		s.held = nil
-		return ev, nil
-	}
-	if s.pending != nil {
-		ev := *s.pending
-		s.pending = nil
-		return ev, nil
+// Next returns the next event, which stays the stream's. The error is io.EOF at
+// the end of a whole answer and a *provider.Error otherwise; it stays.
+func (s *Stream) Next() (*Event, error) {
+	if s.pending {
+		s.pending = false
+		return &s.ev, nil
 	}
 	if s.err != nil {
-		return Event{}, s.err
+		return nil, s.err
 	}
-	ev, err := s.read()
-	if err != nil && err != io.EOF {
-		s.fail(err.(*provider.Error))
+	if err := s.read(); err != nil {
+		if err != io.EOF {
+			_ = s.fail(err.(*provider.Error)) //nolint:errorlint // read makes no other
+		}
+		return nil, err
 	}
-	return ev, err
+	return &s.ev, nil
 }
 
 // Buffered reports whether Next returns without reading.
 func (s *Stream) Buffered() bool {
-	return len(s.held) > 0 || s.pending != nil || s.done || s.err != nil || s.reader.Buffered()
+	return s.pending || s.done || s.err != nil || s.reader.Buffered()
 }
 
-// read reads one event and checks it. A stream is whole when it ends with [DONE]
-// or when every choice has finished; anything else looks like success and is
-// not (contract S4).
-func (s *Stream) read() (Event, error) {
-	ev, err := s.next()
-	s.err = err
-	return ev, err
+// read reads one event into ev and checks it. A stream is whole when it ends with
+// [DONE] or when every choice has finished; anything else looks like success and
+// is not (contract S4).
+func (s *Stream) read() error {
+	s.err = s.next()
+	return s.err
 }
 
-func (s *Stream) next() (Event, error) {
+func (s *Stream) next() error {
 	if s.done {
-		return Event{}, io.EOF
+		return io.EOF
 	}
 	a := s.attempt
 	raw, err := s.reader.Next()
+	finished := s.choices != 0 && s.choices == s.finishes
 	switch {
-	case err == io.EOF && s.choices != 0 && s.choices == s.finishes:
-		return Event{}, io.EOF
+	case err == io.EOF && finished:
+		return io.EOF
 	case err == io.EOF:
-		return Event{}, broken("upstream's stream ended before its answer did", io.ErrUnexpectedEOF)
+		return broken("upstream's stream ended before its answer did", io.ErrUnexpectedEOF)
 	case err != nil:
-		return Event{}, provider.AsError(a.ctx, err)
+		return provider.AsError(a.ctx, err)
 	}
 	s.events++
 	s.bytes += len(raw.Raw)
 	if s.events > maxEvents || s.bytes > maxBytes {
-		return Event{}, broken("upstream's stream has no end", nil)
+		return broken("upstream's stream has no end", nil)
 	}
-	ev := Event{Raw: raw.Raw, Data: raw.Data}
+	ev := &s.ev
+	*ev = Event{Raw: raw.Raw, Data: raw.Data}
 	data := bytes.TrimSpace(raw.Data)
 	switch {
 	case string(data) == "[DONE]":
@@ -176,23 +179,22 @@ func (s *Stream) next() (Event, error) {
 		if raw.Partial {
 			ev.Raw = []byte(openai.Done)
 		}
-		return ev, nil
+		return nil
+	case raw.Partial && finished:
+		return io.EOF
 	case raw.Partial:
-		if s.choices != 0 && s.choices == s.finishes {
-			return Event{}, io.EOF
-		}
-		return Event{}, broken("upstream's stream ended within an event", io.ErrUnexpectedEOF)
+		return broken("upstream's stream ended within an event", io.ErrUnexpectedEOF)
 	case len(data) == 0:
-		return ev, nil
+		return nil
 	}
-	if ev.Info, err = openai.ScanChunk(a.run.Request.Endpoint, data); err != nil {
-		return Event{}, broken("upstream sent an event that is not JSON", err)
+	if ev.Info, err = openai.ScanChunk(a.run.endpoint, data); err != nil {
+		return broken("upstream sent an event that is not JSON", err)
 	}
 	if ev.Info.Error != nil {
-		return Event{}, a.event(ev.Info.Error)
+		return a.event(ev.Info.Error)
 	}
 	if string(raw.Type) == "error" {
-		return Event{}, a.event(data)
+		return a.event(data)
 	}
 	s.choices |= ev.Info.Choices
 	s.finishes |= ev.Info.Finishes
@@ -200,7 +202,7 @@ func (s *Stream) next() (Event, error) {
 		a.usage = ev.Info.Usage
 		a.run.Trace.Usage = ev.Info.Usage
 	}
-	return ev, nil
+	return nil
 }
 
 func broken(message string, err error) *provider.Error {
@@ -221,9 +223,9 @@ func (s *Stream) Close() {
 		return
 	}
 	s.closed = true
-	s.held, s.pending = nil, nil // they stand in the buffer given back below
+	s.pending = false // it stands in the buffer given back below
 	if s.err == nil && !s.done {
-		s.fail(&provider.Error{Kind: provider.KindCanceled, Message: "canceled"})
+		_ = s.fail(&provider.Error{Kind: provider.KindCanceled, Message: "canceled"})
 	}
 	if s.reader != nil {
 		if s.done {

@@ -2,8 +2,10 @@ package rotation
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,7 +53,15 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (b *pacedBody) Close() error { return nil }
+func (b *pacedBody) Close() error {
+	if b.ctx.Err() != nil {
+		return errors.New("cut off before it was closed") // costs a transport its connection
+	}
+	bodiesClosed.Add(1)
+	return nil
+}
+
+var bodiesClosed atomic.Int64
 
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
@@ -158,6 +168,18 @@ func TestFirstTimeoutFailsOver(t *testing.T) {
 	})
 }
 
+func TestBodiesAreClosed(t *testing.T) {
+	bothWays(t, func(t *testing.T, stream bool) {
+		for _, body := range []string{wholeAnswer, wholeStream, "garbage", ""} {
+			before := bodiesClosed.Load()
+			ask(t, inOrder(timed(paced(0, step{0, body}))), stream)
+			if n := bodiesClosed.Load() - before; n != 1 {
+				t.Errorf("%.10q: %d bodies closed", body, n)
+			}
+		}
+	})
+}
+
 // Between reads it is the client who is slow.
 //
 // contract: S6
@@ -170,7 +192,7 @@ func TestSlowClientIsNotAnIdleUpstream(t *testing.T) {
 		}
 		defer st.Close()
 		for range 4 {
-			time.Sleep(13 * s)
+			time.Sleep(13 * s) //nolint:forbidigo // the client's slowness is what is meant; the clock is synctest's
 			if _, err := st.Next(); err != nil {
 				t.Fatal(err)
 			}

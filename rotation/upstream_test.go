@@ -227,7 +227,7 @@ func wantIdle(t *testing.T, targets ...*Target) {
 // eventually polls: what another goroutine is about to do.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) { //nolint:forbidigo // polls, with a deadline
 		if time.Now().After(end) {
 			t.Fatalf("never happened: %s", what)
 		}

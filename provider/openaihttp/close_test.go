@@ -73,6 +73,18 @@ func TestCloseBeforeTheCallEnds(t *testing.T) {
 	}
 }
 
+// A call that begins after Close, as the last model call of an agent may, keeps
+// no connection either.
+//
+// contract: K8
+func TestCloseBeforeTheCallBegins(t *testing.T) {
+	u := serve(t, ok)
+	p := open(t, Options{BaseURL: u.URL})
+	p.Close()
+	post(t, p, provider.Call{Request: parse(t, openai.Chat, plain), Model: "m"})
+	eventually(t, "the connection is closed", func() bool { return u.open.Load() == 0 })
+}
+
 func TestCloseWithoutCloseIdle(t *testing.T) {
 	open(t, Options{BaseURL: "http://localhost", Transport: roundTripper(nil)}).Close()
 }

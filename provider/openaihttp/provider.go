@@ -18,8 +18,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -138,18 +140,18 @@ func (p *Provider) Do(ctx context.Context, c *provider.Call) (*provider.Response
 	if c.Secret != "" {
 		h["Authorization"] = []string{"Bearer " + c.Secret}
 	}
-	for name, values := range p.o.Header {
-		h[name] = values
-	}
+	maps.Copy(h, p.o.Header)
 	u := p.urls[r.Endpoint]
+	up := newUpload(payload)
 	req := (&http.Request{
 		Method: http.MethodPost, URL: u, Host: u.Host, Header: h, ContentLength: int64(len(payload)),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Body: io.NopCloser(bytes.NewReader(payload)),
+		Body: io.NopCloser(&up.reader),
 		// Lets the transport send again what a kept connection turned out not to take.
-		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(payload)), nil },
-	}).WithContext(ctx)
+		GetBody: up.again,
+	}).WithContext(httptrace.WithClientTrace(ctx, &up.trace))
 	res, err := p.o.Transport.RoundTrip(req)
+	up.payload = nil
 	if err != nil {
 		p.closeIdle()
 		e := failure(err)
@@ -179,6 +181,34 @@ func (p *Provider) closeIdle() {
 	}
 }
 
+// upload is a request's body that is let go of once it has been sent: the
+// transport keeps the request as long as the response lasts, and a stream may
+// last while its request was large. The reader is of a type that net/http knows
+// to be in memory, or the header would leave in a write of its own.
+type upload struct {
+	payload []byte
+	reader  bytes.Reader
+	trace   httptrace.ClientTrace
+}
+
+func newUpload(payload []byte) *upload {
+	u := &upload{payload: payload}
+	u.reader.Reset(payload)
+	// Called where the body has been read, after its end.
+	u.trace.WroteRequest = func(info httptrace.WroteRequestInfo) {
+		if info.Err == nil {
+			u.reader.Reset(nil)
+		}
+	}
+	return u
+}
+
+// again implements http.Request.GetBody. The transport calls it before RoundTrip
+// returns, and when the reader it had is done with.
+func (u *upload) again() (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader(u.payload)), nil
+}
+
 type body struct {
 	io.ReadCloser
 	p *Provider
@@ -196,7 +226,6 @@ const noConnection = "no connection to the upstream"
 // target's trouble just as much as one that breaks, but worth telling apart.
 func failure(err error) *provider.Error {
 	e := &provider.Error{Kind: provider.KindBroken, Message: "upstream closed the connection without an answer", Err: err}
-	var op *net.OpError
 	var record tls.RecordHeaderError
 	var verify *tls.CertificateVerificationError
 	var authority x509.UnknownAuthorityError
@@ -204,7 +233,7 @@ func failure(err error) *provider.Error {
 	var dns *net.DNSError
 	var late net.Error
 	what := ""
-	if errors.As(err, &op) {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
 		what = op.Op
 	}
 	switch {

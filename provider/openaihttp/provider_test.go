@@ -103,7 +103,7 @@ func TestStatusesAreAnswers(t *testing.T) {
 			w.Header().Set("Location", "/elsewhere")
 			w.WriteHeader(status)
 		})
-		got, _ := post(t, open(t, Options{BaseURL: u.URL}), provider.Call{Request: parse(t, openai.Chat, plain), Model: "m"})
+		got := post(t, open(t, Options{BaseURL: u.URL}), provider.Call{Request: parse(t, openai.Chat, plain), Model: "m"})
 		if got != status || u.request.URL.Path != "/chat/completions" {
 			t.Errorf("%d at %s, want %d", got, u.request.URL.Path, status)
 		}
