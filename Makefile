@@ -14,7 +14,7 @@ BENCH    ?=
 # What `make run` proposes to ask for: the first tier of Caddyfile.example.
 MODEL = $(shell awk '$$1 == "tier" { print $$2; exit }' Caddyfile.example)
 
-.PHONY: help build run test race fuzz bench bench-gateway lint example cross xcaddy vuln clean
+.PHONY: help build run sdk test race fuzz bench bench-gateway lint example cross xcaddy vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -27,10 +27,13 @@ run: build ## build, print a line to try, and start on :8001 with Caddyfile.exam
 		'{"model":"$(MODEL)","stream":true,"messages":[{"role":"user","content":"Hello"}]}'
 	bin/caddy run --config Caddyfile.example
 
-test: ## run all tests
+sdk: ## install the OpenAI SDKs that the tests use, once (needs python3 and npm)
+	scripts/sdk
+
+test: sdk ## run all tests
 	go test -shuffle=on ./...
 
-race: ## run all tests with the race detector (needs a C compiler)
+race: sdk ## run all tests with the race detector (needs a C compiler)
 	go test -race -shuffle=on ./...
 
 fuzz: ## run each fuzz target for FUZZTIME (20s)

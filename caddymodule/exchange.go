@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -68,12 +69,8 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 // newID returns an id that is unique, not secret.
 func newID() string {
 	var b [16]byte
-	for i := 0; i < len(b); i += 8 {
-		n := rand.Uint64()
-		for j := range 8 {
-			b[i+j] = byte(n >> (8 * j))
-		}
-	}
+	binary.LittleEndian.PutUint64(b[:8], rand.Uint64()) //nolint:gosec // not a secret
+	binary.LittleEndian.PutUint64(b[8:], rand.Uint64()) //nolint:gosec // not a secret
 	return "req_" + hex.EncodeToString(b[:])
 }
 
@@ -282,7 +279,7 @@ func (x *exchange) fail(e *openai.Error) {
 // then the figures are noted. It is deferred as it is, or it could not recover.
 func (x *exchange) end() {
 	cause := recover()
-	if cause != nil && cause != http.ErrAbortHandler {
+	if cause != nil && cause != any(http.ErrAbortHandler) {
 		x.h.logger.Error("panic in a request", zap.String("request_id", x.id), zap.String("cause", panicText(cause)), zap.ByteString("stack", debug.Stack()))
 		if x.wrote && x.stream == nil {
 			x.failure = openai.Internal()

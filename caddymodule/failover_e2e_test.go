@@ -104,16 +104,16 @@ func TestFailoverByStatus(t *testing.T) {
 				}
 				keys, pairs, models := marks("a")
 				_, _, modelsB := marks("b")
-				switch {
-				case code == 401 || code == 402 || code == 429:
+				switch code {
+				case 401, 402, 429:
 					if keys != 2 || pairs != 0 || models != 0 {
 						t.Errorf("marked %d keys, %d pairs, %d models", keys, pairs, models)
 					}
-				case code == 403 || code == 404:
+				case 403, 404:
 					if keys != 0 || pairs != 2 || models != 0 {
 						t.Errorf("marked %d keys, %d pairs, %d models", keys, pairs, models)
 					}
-				case code == 500 || code == 502 || code == 503 || code == 302:
+				case 500, 502, 503, 302:
 					if keys != 0 || pairs != 0 || models+modelsB != 1 { // only the first 5xx of a request counts
 						t.Errorf("marked %d keys, %d pairs, %d+%d models", keys, pairs, models, modelsB)
 					}

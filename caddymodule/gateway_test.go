@@ -3,13 +3,16 @@ package caddymodule
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -103,14 +106,20 @@ func (g *gateway) mustLoad(c config) {
 	}
 }
 
+// freeAddr returns a loopback address that nobody listens on, below the ports
+// that the system gives to outgoing connections. It matters: Caddy shares ports,
+// so a second taker would get half of the connections and not an error.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000)) //nolint:gosec // not a secret
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			_ = ln.Close()
+			return addr
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Fatal("no free port")
+	return ""
 }
 
 // answer is a response read to its end.
@@ -141,11 +150,26 @@ func (g *gateway) open(method, path string, body io.Reader, header ...string) *h
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	res, err := g.client.Do(req)
-	if err != nil {
-		g.t.Fatal(err)
+	return g.send(req)
+}
+
+// send tries again when the connection is reset before anything came. Caddy gives
+// every configuration a socket of its own on the same port, and closing the old
+// one resets what still waited in its backlog.
+func (g *gateway) send(req *http.Request) *http.Response {
+	g.t.Helper()
+	for tries := 0; ; tries++ {
+		res, err := g.client.Do(req)
+		switch {
+		case err == nil:
+			return res
+		case tries == 20 || !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.ECONNREFUSED) || req.Body != nil && req.GetBody == nil:
+			g.t.Fatal(err)
+		}
+		if req.GetBody != nil {
+			req.Body, _ = req.GetBody() // cannot fail for what is in memory
+		}
 	}
-	return res
 }
 
 // chat asks a model; stream adds stream: true.
@@ -212,10 +236,7 @@ func (g *gateway) adminDo(method, path string, v any) int {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	res, err := g.client.Do(req)
-	if err != nil {
-		g.t.Fatal(err)
-	}
+	res := g.send(req)
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
@@ -278,7 +299,7 @@ func (g *gateway) accessLog(id string) (entry struct {
 // eventually polls until a condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) { //nolint:forbidigo // between two looks
 		if time.Now().After(deadline) {
 			t.Fatalf("after 10s it is still not so that %s", what)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -89,7 +90,7 @@ func TestWhatOperatorsSee(t *testing.T) {
 	u.when("", status(401))
 	g.chat("observed", false).want(t, 502)
 	s := g.provider("seen")
-	if k := s.Keys[0]; k.State != "retired" || k.Cause != "unauthorized" || len(k.ID) != 12 || strings.Contains("canary-key", k.ID) {
+	if k := s.Keys[0]; k.State != "retired" || k.Cause != "unauthorized" || len(k.ID) != 12 {
 		t.Errorf("%+v", s)
 	}
 	if got := metric(`caddy_ai_gateway_keys{provider="seen",state="retired"}`); got != 1 {
@@ -134,12 +135,9 @@ func TestSpans(t *testing.T) {
 	}
 	has := func(s sdktrace.ReadOnlySpan, want attribute.KeyValue) {
 		t.Helper()
-		for _, kv := range s.Attributes() {
-			if kv == want {
-				return
-			}
+		if !slices.Contains(s.Attributes(), want) {
+			t.Errorf("%s has no %v: %v", s.Name(), want, s.Attributes())
 		}
-		t.Errorf("%s has no %v: %v", s.Name(), want, s.Attributes())
 	}
 	if spans[0].Name() != "chat m" || spans[0].Parent().SpanID() != parent.SpanContext().SpanID() {
 		t.Errorf("span %q of %v", spans[0].Name(), spans[0].Parent())

@@ -49,7 +49,7 @@ func TestReloadsUnderStreams(t *testing.T) {
 	g := start(t, cfg)
 	g.do("GET", "/v1/models", "").want(t, 200)
 	g.client.CloseIdleConnections()
-	goroutines, sockets := settled(func() int { return runtime.NumGoroutine() }), settled(openSockets)
+	goroutines, sockets := settled(runtime.NumGoroutine), settled(openSockets)
 
 	var wg sync.WaitGroup
 	var begun, whole, events atomic.Int64
@@ -113,7 +113,7 @@ func TestReloadsUnderStreams(t *testing.T) {
 func settled(count func() int) int {
 	n := count()
 	for range 50 {
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // between two looks
 		if m := count(); m >= n {
 			return m
 		} else {

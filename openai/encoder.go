@@ -55,7 +55,8 @@ func (c *ChunkEncoder) open(dst []byte) []byte {
 		h = strconv.AppendInt(h, c.Created, 10)
 		h = append(h, `,"model":`...)
 		h = appendString(h, c.Model)
-		c.head = append(h, `,"choices":[`...)
+		h = append(h, `,"choices":[`...)
+		c.head = h
 	}
 	return append(dst, c.head...)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -81,7 +82,7 @@ var fieldNames = [knownFields]string{
 // s), so anything beyond ASCII takes the slow way.
 var fieldsByLength = func() (t [32][]int8) {
 	for f, name := range fieldNames {
-		t[len(name)] = append(t[len(name)], int8(f)) //nolint:gosec // knownFields is small
+		t[len(name)] = append(t[len(name)], int8(f))
 	}
 	return
 }()
@@ -132,14 +133,12 @@ func means(key []byte, name string) bool {
 
 // unquote decodes what stands between the quotes of a valid JSON string.
 func unquote(b []byte) string {
-	for _, c := range b {
-		if c == '\\' {
-			var s string
-			_ = json.Unmarshal(append(append([]byte{'"'}, b...), '"'), &s)
-			return s
-		}
+	if bytes.IndexByte(b, '\\') < 0 {
+		return string(b)
 	}
-	return string(b)
+	var s string
+	_ = json.Unmarshal(append(append([]byte{'"'}, b...), '"'), &s)
+	return s
 }
 
 // ParseRequest views body as a request to ep. The body is kept and must not
@@ -434,8 +433,8 @@ func (r *Request) Body() []byte { return r.body }
 // Of an unknown field that occurs twice the last is returned, as most decoders
 // do.
 func (r *Request) Field(name string) []byte {
-	for i := len(r.fields) - 1; i >= 0; i-- {
-		if f := r.fields[i]; r.named(f, name) {
+	for _, f := range slices.Backward(r.fields) {
+		if r.named(f, name) {
 			return r.body[f.val:f.end]
 		}
 	}

@@ -112,8 +112,6 @@ func model(in []member, edit Edit) (want []member, edited []bool) {
 	return want, edited
 }
 
-func quoted(s string) []byte { return appendString(nil, s) }
-
 // decode keeps numbers as they are written.
 func decode(v []byte) (x any) {
 	dec := json.NewDecoder(bytes.NewReader(v))

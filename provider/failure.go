@@ -121,8 +121,7 @@ func AsError(ctx context.Context, err error) *Error {
 		}
 		return &Error{Kind: KindCanceled, Message: "canceled", Err: cause}
 	}
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	return &Error{Kind: KindBroken, Message: "upstream answer was cut off", Err: err}

@@ -181,10 +181,7 @@ func (c *Caller) run(ctx context.Context, call Call, try func(*attempt) *provide
 		if r.over(t) {
 			continue
 		}
-		start := time.Now()
-		err := t.Provider.state.limit.wait(ctx, t.Provider.MaxConcurrent, t.Provider.Queue)
-		r.Trace.Waited += time.Since(start)
-		switch {
+		switch err := r.wait(t); {
 		case errors.Is(err, errBusy):
 			r.full = append(r.full, t)
 			continue
@@ -203,6 +200,24 @@ func (c *Caller) run(ctx context.Context, call Call, try func(*attempt) *provide
 		}
 	}
 	return r.verdict(plan)
+}
+
+// wait gets a slot in the target's queue. It is as patient as the timers that
+// would run if it had one.
+func (r *run) wait(t *Target) error {
+	p, ctx := t.Provider, r.ctx
+	patience := p.Timeout
+	if r.stream && p.FirstTimeout > 0 {
+		patience = p.FirstTimeout
+	}
+	if patience > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeoutCause(ctx, patience, errBusy)
+		defer stop()
+	}
+	start := time.Now()
+	defer func() { r.Trace.Waited += time.Since(start) }()
+	return p.state.limit.wait(ctx, p.MaxConcurrent, p.Queue)
 }
 
 // target tries a target with one key after the other. done says that the call

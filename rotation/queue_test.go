@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -164,4 +165,29 @@ func TestLimitsUnderMixedLoad(t *testing.T) {
 	}
 	wg.Wait()
 	wantIdle(t, ta, tb)
+}
+
+// Nobody waits in a queue for ever: as long as a stream may take to its first
+// content, an answer without stream as long as the whole.
+func TestQueueHasAnEnd(t *testing.T) {
+	for _, stream := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			target := timed(paced(0, step{0, wholeStream}))
+			p := target.Provider
+			p.MaxConcurrent, p.Queue = 1, 1
+			p.state.limit.take(1)
+			start := time.Now()
+			res := ask(t, inOrder(target), stream)
+			wantAPI(t, res.err, 503, "Too many requests at once")
+			want := p.Timeout
+			if stream {
+				want = p.FirstTimeout
+			}
+			if took := time.Since(start); took != want {
+				t.Errorf("waited %v, want %v", took, want)
+			}
+			p.state.limit.done()
+			wantIdle(t, target)
+		})
+	}
 }

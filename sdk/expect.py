@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 import openai
 
 
-
 async def got(value):
     return await value if inspect.isawaitable(value) else value
 

@@ -76,14 +76,8 @@ func tryGateway(t *testing.T, caddy, config string, env []string) (gateway, erro
 	site, admin := freePorts(t)
 	g := gateway{url: "http://127.0.0.1:" + site + "/v1", admin: "http://127.0.0.1:" + admin}
 
-	// Ports and folders are this test's; a file of its own keeps others of this
-	// folder out.
-	text, err := os.ReadFile(config)
+	path, err := filepath.Abs(config)
 	if err != nil {
-		return g, err
-	}
-	path := filepath.Join(dir, "Caddyfile")
-	if err := os.WriteFile(path, text, 0o600); err != nil {
 		return g, err
 	}
 	log, err := os.Create(filepath.Join(dir, "caddy.log"))
@@ -92,7 +86,7 @@ func tryGateway(t *testing.T, caddy, config string, env []string) (gateway, erro
 	}
 	defer log.Close()
 
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ctx, stop := context.WithCancel(t.Context())
 	cmd := exec.CommandContext(ctx, caddy, "run", "--config", path)
 	cmd.Dir = dir
 	cmd.Env = environment(dir, append(env, "SDK_PORT="+site, "SDK_ADMIN=127.0.0.1:"+admin, "SDK_STATE_DIR="+dir)...)
@@ -104,9 +98,8 @@ func tryGateway(t *testing.T, caddy, config string, env []string) (gateway, erro
 		return g, err
 	}
 	ended := make(chan struct{})
-	var exit error
 	go func() {
-		exit = cmd.Wait()
+		_ = cmd.Wait() // says that we have stopped it; the state says how it ended
 		close(ended)
 	}()
 
@@ -117,12 +110,12 @@ func tryGateway(t *testing.T, caddy, config string, env []string) (gateway, erro
 		if bytes.Contains(out, []byte("address already in use")) {
 			return g, errTaken
 		}
-		return g, fmt.Errorf("%w, %v\n%s", err, exit, out)
+		return g, fmt.Errorf("%w, %s\n%s", err, cmd.ProcessState, out)
 	}
 	t.Cleanup(func() {
 		stop()
 		<-ended
-		g.checkEnd(t, config, log.Name(), exit)
+		checkEnd(t, config, log.Name(), cmd.ProcessState)
 	})
 	return g, nil
 }
@@ -156,13 +149,14 @@ func (g gateway) wait(ended <-chan struct{}) error {
 }
 
 // checkEnd looks at what a gateway leaves behind.
-func (g gateway) checkEnd(t *testing.T, config, log string, exit error) {
+func checkEnd(t *testing.T, config, log string, state *os.ProcessState) {
+	t.Helper()
 	out, err := os.ReadFile(log)
 	if err != nil {
 		t.Error(err)
 	}
-	if exit != nil && runtime.GOOS != "windows" { // where it can only be killed
-		t.Errorf("%s: %v", config, exit)
+	if !state.Success() && runtime.GOOS != "windows" { // where it can only be killed
+		t.Errorf("%s: caddy ended with %s", config, state)
 	}
 	for _, bad := range []string{token, upstreamKey, "DATA RACE", "panic"} {
 		if bytes.Contains(out, []byte(bad)) {
@@ -185,16 +179,19 @@ func terminate(p *os.Process) error {
 // freePorts returns two ports nobody listens on.
 func freePorts(t *testing.T) (a, b string) {
 	t.Helper()
-	var ports [2]string
-	for i := range ports {
+	listen := func() (net.Listener, string) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer ln.Close() // both stay open until there are two
-		_, ports[i], _ = net.SplitHostPort(ln.Addr().String())
+		_, port, _ := net.SplitHostPort(ln.Addr().String())
+		return ln, port
 	}
-	return ports[0], ports[1]
+	one, a := listen()
+	defer one.Close()
+	two, b := listen() // while the other is open, so not the same
+	defer two.Close()
+	return a, b
 }
 
 // environment returns what a process needs to run, with home as its home, and
