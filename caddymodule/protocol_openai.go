@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/universal-ai-gateway/magicproxy/openai"
 	"github.com/universal-ai-gateway/magicproxy/provider"
+	"github.com/universal-ai-gateway/magicproxy/provider/leanhttp"
 	"github.com/universal-ai-gateway/magicproxy/provider/openaihttp"
 )
 
@@ -124,6 +126,13 @@ func (o *OpenAI) Provision(ctx caddy.Context) error {
 		return err
 	}
 	opts.Transport, opts.CloseIdle, opts.IsDial = t, t.Transport.CloseIdleConnections, isDial
+	if plain(t, o.url) {
+		lean := &leanhttp.Transport{
+			Dial: t.Transport.DialContext, MaxIdlePerHost: t.Transport.MaxIdleConnsPerHost,
+			IdleTimeout: t.Transport.IdleConnTimeout, MaxHeader: t.Transport.MaxResponseHeaderBytes,
+		}
+		opts.Transport, opts.CloseIdle = lean, lean.CloseIdleConnections
+	}
 	o.client, err = openaihttp.New(opts)
 	return err
 }
@@ -157,6 +166,18 @@ func (o *OpenAI) transport(ctx caddy.Context) (*reverseproxy.HTTPTransport, erro
 		std.MaxResponseHeaderBytes = maxResponseHeader
 	}
 	return t, nil
+}
+
+// plain reports whether all that is wanted of the transport is what leanhttp does
+// with the transport's own dialer: HTTP/1.1 without TLS and without a proxy.
+func plain(t *reverseproxy.HTTPTransport, u *url.URL) bool {
+	if u.Scheme != "http" || t.TLS != nil || t.ProxyProtocol != "" || t.MaxConnsPerHost != 0 ||
+		t.ResponseHeaderTimeout != 0 || t.Transport.DisableKeepAlives ||
+		!slices.Contains(t.Versions, "1.1") || slices.Contains(t.Versions, "h2c") {
+		return false
+	}
+	proxy, err := t.Transport.Proxy((&http.Request{URL: u}).WithContext(context.Background()))
+	return proxy == nil && err == nil && len(t.NetworkProxyRaw) == 0
 }
 
 // isDial recognises the error that Caddy's transport makes of a failed dial: it

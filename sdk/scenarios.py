@@ -406,7 +406,7 @@ def active():
 
 
 async def idle():
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 10
     while busy := {name: n for name, n in active().items() if n}:
         check(time.monotonic() < deadline, f"calls still under way: {busy}")
         await asyncio.sleep(0.02)
