@@ -112,7 +112,7 @@ func (g *gateway) mustLoad(c config) {
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000)) //nolint:gosec // not a secret
+		addr := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))
 		if ln, err := net.Listen("tcp", addr); err == nil {
 			_ = ln.Close()
 			return addr
