@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -127,15 +128,15 @@ func (x *exchange) complete(ep openai.Endpoint) {
 		return
 	}
 	x.model = req.Model
-	chain := x.h.app.table.Lookup(req.Model)
 	switch {
-	case chain == nil:
+	case !x.h.app.table.Has(req.Model):
 		x.fail(openai.ModelNotFound(openai.Cut(req.Model, 128)))
 		return
 	case !glob.Any(x.h.Allow, req.Model):
 		x.fail(openai.NotAllowed(req.Model))
 		return
 	}
+	chain := x.h.app.table.Lookup(req.Model)
 	// The transport keeps notes in the request's variables when it goes through a
 	// forward proxy; attempts under one request must not share them.
 	ctx := context.WithValue(x.r.Context(), caddyhttp.VarsCtxKey, nil)
@@ -150,9 +151,9 @@ func (x *exchange) complete(ep openai.Endpoint) {
 		return
 	}
 	h := x.w.Header()
-	h["Content-Type"] = jsonType
+	h.Set("Content-Type", "application/json")
 	h["Content-Length"] = []string{strconv.Itoa(len(answer.Body))}
-	h[HeaderTarget] = []string{answer.Target.String()}
+	h[HeaderTarget] = []string{headerText(answer.Target.String())}
 	x.wrote = true
 	x.w.WriteHeader(http.StatusOK)
 	if _, err := x.w.Write(answer.Body); err != nil {
@@ -160,16 +161,18 @@ func (x *exchange) complete(ep openai.Endpoint) {
 	}
 }
 
-var jsonType = []string{"application/json"}
-
 // acceptable checks the header before anything is read (security X9).
 func (x *exchange) acceptable() bool {
 	h := x.r.Header
-	if enc := h.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
-		x.fail(openai.UnsupportedMedia("Compressed request bodies are not accepted."))
-		return false
+	for _, enc := range h["Content-Encoding"] {
+		if enc != "" && !strings.EqualFold(enc, "identity") {
+			x.fail(openai.UnsupportedMedia("Compressed request bodies are not accepted."))
+			return false
+		}
 	}
-	if ct := h.Get("Content-Type"); ct != "" {
+	// A type is asked for, and this one: a page of another origin cannot send it
+	// without asking first, which matters where auth is off.
+	if ct := h.Get("Content-Type"); ct != "application/json" {
 		mt, params, err := mime.ParseMediaType(ct)
 		if err != nil || mt != "application/json" {
 			x.fail(openai.UnsupportedMedia("Send the request with 'Content-Type: application/json'."))
@@ -234,6 +237,9 @@ func (x *exchange) body() ([]byte, bool) {
 			return nil, false
 		case err == io.EOF:
 			return b, true
+		case errors.As(err, new(*http.MaxBytesError)): // request_body of Caddy's
+			x.fail(openai.TooLarge(limitOf(err)))
+			return nil, false
 		case errors.Is(err, os.ErrDeadlineExceeded): // read_body of Caddy's servers; it ends the context as well
 			x.fail(openai.RequestTimeout())
 			return nil, false
@@ -247,6 +253,34 @@ func (x *exchange) body() ([]byte, bool) {
 			b = slices.Grow(b, len(b))
 		}
 	}
+}
+
+// headerText percent-encodes what is not ASCII: a model's id may be any text, and
+// not every client can read a header that is not.
+func headerText(s string) string {
+	const hex = "0123456789ABCDEF"
+	out := []byte(nil)
+	for i := range len(s) {
+		if c := s[i]; c >= utf8.RuneSelf {
+			if out == nil {
+				out = append(make([]byte, 0, 3*len(s)), s[:i]...)
+			}
+			out = append(out, '%', hex[c>>4], hex[c&15])
+		} else if out != nil {
+			out = append(out, c)
+		}
+	}
+	if out == nil {
+		return s
+	}
+	return string(out)
+}
+
+// limitOf returns the limit of a reader that others put around the body.
+func limitOf(err error) int64 {
+	var e *http.MaxBytesError
+	errors.As(err, &e)
+	return e.Limit
 }
 
 // failCall answers with what a call's error says.

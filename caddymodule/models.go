@@ -56,7 +56,7 @@ func (x *exchange) json(v any) {
 		panic(err) // the types above cannot fail
 	}
 	h := x.w.Header()
-	h["Content-Type"] = jsonType
+	h.Set("Content-Type", "application/json")
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	x.wrote = true
 	x.w.WriteHeader(http.StatusOK)

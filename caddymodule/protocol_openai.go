@@ -126,20 +126,35 @@ func (o *OpenAI) Provision(ctx caddy.Context) error {
 		return err
 	}
 	opts.Transport, opts.CloseIdle, opts.IsDial = t, t.Transport.CloseIdleConnections, isDial
+	if t.TLS != nil && o.url.Scheme == "http" {
+		return fmt.Errorf("transport: tls is configured, but base_url %s begins with http://", o.url.Redacted())
+	}
 	if plain(t, o.url) {
 		lean := &leanhttp.Transport{
 			Dial: t.Transport.DialContext, MaxIdlePerHost: t.Transport.MaxIdleConnsPerHost,
 			IdleTimeout: t.Transport.IdleConnTimeout, MaxHeader: t.Transport.MaxResponseHeaderBytes,
 		}
-		opts.Transport, opts.CloseIdle = lean, lean.CloseIdleConnections
+		opts.Transport = &bySize{small: lean, large: t}
+		opts.CloseIdle = func() {
+			lean.CloseIdleConnections()
+			t.Transport.CloseIdleConnections()
+		}
 	}
 	o.client, err = openaihttp.New(opts)
 	return err
 }
 
 func (o *OpenAI) transport(ctx caddy.Context) (*reverseproxy.HTTPTransport, error) {
-	if len(o.TransportRaw) == 0 {
+	if len(o.TransportRaw) == 0 || string(o.TransportRaw) == "null" {
 		o.TransportRaw = json.RawMessage(`{"protocol":"http"}`)
+	}
+	var configured struct {
+		KeepAlive struct {
+			PerHost int `json:"max_idle_conns_per_host"`
+		} `json:"keep_alive"`
+	}
+	if err := json.Unmarshal(o.TransportRaw, &configured); err != nil {
+		return nil, fmt.Errorf("transport: %w", err)
 	}
 	mod, err := ctx.LoadModule(o, "TransportRaw")
 	if err != nil {
@@ -152,7 +167,7 @@ func (o *OpenAI) transport(ctx caddy.Context) (*reverseproxy.HTTPTransport, erro
 	// LoadModule decodes and provisions in one go, so what should not follow the
 	// transport's defaults is changed after it and before the first request.
 	std := t.Transport
-	if std.MaxIdleConnsPerHost == 0 || std.MaxIdleConnsPerHost == caddyIdlePerHost {
+	if configured.KeepAlive.PerHost == 0 {
 		std.MaxIdleConnsPerHost = connections
 	}
 	std.DisableCompression = true
@@ -166,6 +181,20 @@ func (o *OpenAI) transport(ctx caddy.Context) (*reverseproxy.HTTPTransport, erro
 		std.MaxResponseHeaderBytes = maxResponseHeader
 	}
 	return t, nil
+}
+
+// bySize sends large requests with Caddy's transport: it listens while it writes,
+// so that an upstream can refuse a body before it has taken all of it. A small one
+// is in the socket's buffer before anybody could refuse it.
+type bySize struct{ small, large http.RoundTripper }
+
+const largeBody = 64 << 10
+
+func (b *bySize) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.ContentLength > largeBody {
+		return b.large.RoundTrip(req)
+	}
+	return b.small.RoundTrip(req)
 }
 
 // plain reports whether all that is wanted of the transport is what leanhttp does
@@ -183,9 +212,6 @@ func plain(t *reverseproxy.HTTPTransport, u *url.URL) bool {
 // isDial recognises the error that Caddy's transport makes of a failed dial: it
 // hides the cause.
 func isDial(err error) bool { return errors.As(err, new(reverseproxy.DialError)) }
-
-// caddyIdlePerHost is what Caddy's transport has when nothing was configured.
-const caddyIdlePerHost = 32
 
 // Client implements Protocol.
 func (o *OpenAI) Client() provider.Provider { return o.client }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/universal-ai-gateway/magicproxy/openai"
 	"github.com/universal-ai-gateway/magicproxy/provider"
 	"github.com/universal-ai-gateway/magicproxy/rotation"
 )
@@ -101,6 +102,8 @@ func (p *Provider) host(name string) (*rotation.Provider, error) {
 		return nil, errors.New("max_concurrent: must not be negative")
 	case p.Queue < 0:
 		return nil, errors.New("queue: must not be negative")
+	case p.Queue > 0 && p.MaxConcurrent == 0:
+		return nil, errors.New("queue: nothing waits without max_concurrent")
 	}
 	for _, alias := range slices.Sorted(maps.Keys(p.Models)) {
 		models := p.Models[alias]
@@ -110,8 +113,10 @@ func (p *Provider) host(name string) (*rotation.Provider, error) {
 		if len(models) == 0 {
 			return nil, fmt.Errorf("model %s: no id", alias)
 		}
-		if slices.Contains(models, "") {
-			return nil, fmt.Errorf("model %s: empty id", alias)
+		for _, id := range models {
+			if err := openai.CheckModel(id); err != nil {
+				return nil, fmt.Errorf("model %s: id %q: %w", alias, id, err)
+			}
 		}
 	}
 	or := func(d caddy.Duration, otherwise time.Duration) time.Duration {
@@ -137,21 +142,9 @@ func (p *Provider) protocolName() string {
 // load brings the protocol up. A known provider needs to name neither protocol
 // nor address.
 func (p *Provider) load(ctx caddy.Context, name string) (Protocol, error) {
-	if len(p.ProtocolRaw) == 0 {
-		switch {
-		case name == mockName:
-			p.ProtocolRaw = json.RawMessage(`{"name":"mock"}`)
-		case knownProviders[name] == "":
-			return nil, fmt.Errorf("no protocol is given, and it is none of the known providers (%s)", knownProviderNames())
-		default:
-			p.ProtocolRaw = json.RawMessage(`{"name":"openai"}`)
-		}
-	}
-	if base := knownProviders[name]; base != "" && p.protocolName() == openaiName {
-		var err error
-		if p.ProtocolRaw, err = withBaseURL(p.ProtocolRaw, base); err != nil {
-			return nil, err
-		}
+	var err error
+	if p.ProtocolRaw, err = completed(p.ProtocolRaw, name); err != nil {
+		return nil, err
 	}
 	mod, err := ctx.LoadModule(p, "ProtocolRaw")
 	if err != nil {
@@ -164,17 +157,31 @@ func (p *Provider) load(ctx caddy.Context, name string) (Protocol, error) {
 	return guest, nil
 }
 
-func withBaseURL(raw json.RawMessage, base string) (json.RawMessage, error) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &fields); err != nil {
-		return nil, fmt.Errorf("protocol: %w", err)
+// completed adds to a protocol's JSON what the provider's name says of it: the
+// module, and the address.
+func completed(raw json.RawMessage, provider string) (json.RawMessage, error) {
+	fields := make(map[string]any)
+	if len(raw) > 0 {
+		if err := json.Unmarshal(raw, &fields); err != nil {
+			return nil, fmt.Errorf("protocol: %w", err)
+		}
 	}
-	if _, ok := fields["base_url"]; ok {
-		return raw, nil
+	if fields == nil { // null
+		fields = make(map[string]any)
 	}
-	var err error
-	if fields["base_url"], err = json.Marshal(base); err != nil {
-		return nil, err
+	base := knownProviders[provider]
+	if fields["name"] == nil {
+		switch {
+		case provider == mockName:
+			fields["name"] = mockName
+		case base == "":
+			return nil, fmt.Errorf("no protocol is given, and it is none of the known providers (%s)", knownProviderNames())
+		default:
+			fields["name"] = openaiName
+		}
+	}
+	if _, ok := fields["base_url"]; !ok && base != "" && fields["name"] == openaiName {
+		fields["base_url"] = base
 	}
 	return json.Marshal(fields)
 }

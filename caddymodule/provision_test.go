@@ -96,7 +96,7 @@ func TestJSON(t *testing.T) {
 		{"name of a user", `{"mock":"on","tokens":{"Ops":["canary-token"]}}`, `token "Ops": ` + lowerNameRule},
 		{"user without secret", `{"mock":"on","tokens":{"ops":[]}}`, "token ops: no secret"},
 		{"alias without id", `{"providers":{"groq":{"models":{"fast":[]}}}}`, "provider groq: model fast: no id"},
-		{"alias with an empty id", `{"providers":{"groq":{"models":{"fast":["x",""]}}}}`, "provider groq: model fast: empty id"},
+		{"alias with an empty id", `{"providers":{"groq":{"models":{"fast":["x",""]}}}}`, `provider groq: model fast: id "": empty`},
 		{"first_timeout", `{"providers":{"groq":{"first_timeout":-1}}}`, "provider groq: first_timeout: must not be negative"},
 		{"idle_timeout", `{"providers":{"groq":{"idle_timeout":-1}}}`, "provider groq: idle_timeout: must not be negative"},
 		{"timeout", `{"providers":{"groq":{"timeout":-1}}}`, "provider groq: timeout: must not be negative"},

@@ -24,7 +24,7 @@ func (x *exchange) relay(ctx context.Context, call rotation.Call) {
 		return
 	}
 	defer s.Close()
-	x.stream.SetHeader(HeaderTarget, s.Target().String())
+	x.stream.SetHeader(HeaderTarget, headerText(s.Target().String()))
 	err = relayEvents(x.stream, s, usage, addDone)
 	var e *provider.Error
 	switch {

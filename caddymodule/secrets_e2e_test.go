@@ -47,6 +47,8 @@ func TestNoSecretGetsOut(t *testing.T) {
 			w.WriteHeader(302)
 			_, _ = io.WriteString(w, key)
 		},
+		hijacked("HTTP/1.1 200 OK\r\noops Bearer " + key + "\r\n\r\n"),
+		hijacked("HTTP/1.1 200 OK\r\nContent-Length: " + key + "\r\n\r\n"),
 		raw("application/json", echo), raw("text/event-stream", "data: "+echo+"\n\n"),
 		raw("text/event-stream", roleEvent+contentEvent+"data: "+echo+"\n\n"),
 	} {
@@ -79,6 +81,18 @@ func TestNoSecretGetsOut(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), `"outcome":"ok"`) || !strings.Contains(out.String(), "[redacted]") {
 		t.Error("the search did not see what it should have")
+	}
+}
+
+// hijacked answers with bytes that need not be HTTP.
+func hijacked(answer string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		nc, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		_, _ = io.WriteString(nc, answer)
+		_ = nc.Close()
 	}
 }
 

@@ -30,6 +30,8 @@ func TestErrorsOverTheWire(t *testing.T) {
 		{"wrong method on models", g.do("DELETE", "/v1/models", ""), 405, "method_not_allowed", ""},
 		{"unknown model", post(chatBody("nobody", false)), 404, "model_not_found", "model"},
 		{"unknown provider", post(chatBody("nobody/m", false)), 404, "model_not_found", "model"},
+		{"no content type", post(good, "Content-Type", ""), 415, "unsupported_media_type", ""},
+		{"a model of control characters", post(strings.Replace(good, "up/m", "up/\u202e\u009b31m", 1)), 400, "", "model"},
 		{"form", post("a=b", "Content-Type", "application/x-www-form-urlencoded"), 415, "unsupported_media_type", ""},
 		{"other charset", post(good, "Content-Type", "application/json; charset=latin1"), 415, "unsupported_media_type", ""},
 		{"compressed", post(good, "Content-Encoding", "gzip"), 415, "unsupported_media_type", ""},
@@ -132,6 +134,14 @@ func TestWhatReachesTheClient(t *testing.T) {
 	}
 	if got := a.Header.Get("X-AI-Gateway-Target"); got != "up/m" {
 		t.Errorf("target %q", got)
+	}
+}
+
+func TestHeaderText(t *testing.T) {
+	for in, want := range map[string]string{"": "", "groq/llama": "groq/llama", "a/ü": "a/%C3%BC", "a/üb": "a/%C3%BCb"} {
+		if got := headerText(in); got != want {
+			t.Errorf("%q is %q, want %q", in, got, want)
+		}
 	}
 }
 
@@ -242,5 +252,57 @@ func TestOtherEndpoints(t *testing.T) {
 		if in.key != "canary-upstream" || in.model != "m" {
 			t.Errorf("%+v", in)
 		}
+	}
+}
+
+// One site's header directives must not reach another site's answers.
+func TestHeadersAreEachResponsesOwn(t *testing.T) {
+	other := freeAddr(t)
+	g := start(t, config{
+		global: "mock on\n provider mock {\n token_delay off\n}",
+		site: "header >Content-Type text/event-stream text/evil\n header >Content-Type application/json text/evil\n header >Cache-Control no-transform public\n" +
+			" ai_gateway /v1/*\n}\nhttp://" + other + " {\n",
+		handler: "auth off",
+	})
+	evil := *g
+	for range 2 {
+		evil.chat("mock/m", true)
+		evil.chat("mock/m", false)
+		evil.do("GET", "/v1/models", "")
+	}
+	g.addr = other
+	if a := g.chat("mock/m", true).want(t, 200); a.Header.Get("Content-Type") != "text/event-stream" || a.Header.Get("Cache-Control") != "no-cache, no-transform" {
+		t.Errorf("%v", a.Header)
+	}
+	if a := g.chat("mock/m", false).want(t, 200); a.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("%v", a.Header)
+	}
+}
+
+// contract: R2
+func TestCaddysOwnLimitsOnBodies(t *testing.T) {
+	g := start(t, config{head: "servers {\n timeouts {\n read_body 200ms\n}\n}", global: "mock on", site: "request_body {\n max_size 100\n}", handler: "auth off"})
+	res := g.open("POST", "/v1/chat/completions", struct{ io.Reader }{strings.NewReader(strings.Repeat(" ", 200))})
+	defer res.Body.Close()
+	if res.StatusCode != 413 {
+		t.Errorf("status %d for a body beyond request_body's limit", res.StatusCode)
+	}
+	slow, w := io.Pipe()
+	defer func() { _ = w.Close() }() // a pipe cannot fail to close
+	a := g.open("POST", "/v1/chat/completions", slow)
+	defer a.Body.Close()
+	if a.StatusCode != 408 {
+		t.Errorf("status %d for a body that does not come", a.StatusCode)
+	}
+}
+
+// Nothing is remembered of models that the caller may not use.
+func TestRefusedModelsLeaveNoTrace(t *testing.T) {
+	g := start(t, config{global: "mock on\n tier t {\n rotate mock/m\n}", handler: "auth off\n allow t"})
+	g.chat("mock/secret", false).want(t, 403)
+	g.chat("nobody/secret", false).want(t, 404)
+	g.chat("t", false).want(t, 200)
+	if _, ok := g.provider("mock").Models["secret"]; ok {
+		t.Error("the state of a model was made for a caller who may not use it")
 	}
 }

@@ -11,15 +11,6 @@ type Usage struct {
 	Cached, Reasoning int64
 }
 
-// Add adds v to u, for answers made of several model calls.
-func (u *Usage) Add(v Usage) {
-	u.Prompt += v.Prompt
-	u.Completion += v.Completion
-	u.Total += v.Total
-	u.Cached += v.Cached
-	u.Reasoning += v.Reasoning
-}
-
 func (u Usage) appendJSON(dst []byte) []byte {
 	dst = append(dst, `{"prompt_tokens":`...)
 	dst = strconv.AppendInt(dst, u.Prompt, 10)

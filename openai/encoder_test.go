@@ -115,12 +115,3 @@ func TestCompletion(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
-
-// contract: S2
-func TestUsageAddsUp(t *testing.T) {
-	u := Usage{1, 2, 3, 4, 5}
-	u.Add(Usage{10, 20, 30, 40, 50})
-	if want := (Usage{11, 22, 33, 44, 55}); u != want {
-		t.Errorf("got %+v, want %+v", u, want)
-	}
-}

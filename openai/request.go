@@ -3,11 +3,13 @@ package openai
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -27,6 +29,9 @@ type Request struct {
 	Endpoint Endpoint
 	Model    string
 	Stream   bool
+
+	// Choices is how many answers are asked for: n, or 1.
+	Choices int
 
 	// IncludeUsage is the client's own stream_options.include_usage.
 	IncludeUsage bool
@@ -147,7 +152,7 @@ func ParseRequest(ep Endpoint, body []byte) (*Request, *Error) {
 	if !utf8.Valid(body) {
 		return nil, InvalidRequest("", "We could not parse the JSON body of your request: invalid UTF-8 at offset %d.", invalidUTF8(body))
 	}
-	r := &Request{Endpoint: ep, body: body}
+	r := &Request{Endpoint: ep, Choices: 1, body: body}
 	r.fields = r.inline[:0]
 	s := scanner{b: body}
 	if e := r.scan(&s); e != nil {
@@ -268,7 +273,16 @@ func (r *Request) read(f int, s *scanner) *Error {
 		return readTools(s)
 	}
 	if ranges[f].hi != 0 {
-		return readNumber(f, s)
+		from := s.i
+		if e := readNumber(f, s); e != nil {
+			return e
+		}
+		if f == fN && s.fault == "" {
+			if n, err := strconv.ParseFloat(string(bytes.TrimSpace(s.b[from:s.i])), 64); err == nil {
+				r.Choices = int(n)
+			}
+		}
+		return nil
 	}
 	s.skip()
 	return nil
@@ -292,13 +306,27 @@ func (r *Request) readModel(s *scanner) *Error {
 		return nil
 	}
 	r.Model = unquote(v[1 : len(v)-1])
-	switch {
-	case r.Model == "":
+	if r.Model == "" {
 		return InvalidRequest("model", "You must provide a model parameter.")
-	case len(r.Model) > maxModel:
-		return InvalidRequest("model", "Invalid 'model': longer than %d bytes.", maxModel)
-	case strings.ContainsFunc(r.Model, func(c rune) bool { return c < 0x20 || c == 0x7f }):
-		return InvalidRequest("model", "Invalid 'model': control characters.")
+	}
+	if err := CheckModel(r.Model); err != nil {
+		return InvalidRequest("model", "Invalid 'model': %v.", err)
+	}
+	return nil
+}
+
+// CheckModel says what is wrong with a model's id, from whomever it comes: ids end
+// up in headers, logs and terminals (security X11).
+func CheckModel(id string) error {
+	switch {
+	case id == "":
+		return errors.New("empty")
+	case len(id) > maxModel:
+		return fmt.Errorf("longer than %d bytes", maxModel)
+	case !utf8.ValidString(id):
+		return errors.New("invalid UTF-8")
+	case strings.ContainsFunc(id, func(c rune) bool { return unicode.IsControl(c) || unicode.Is(unicode.Bidi_Control, c) }):
+		return errors.New("control characters")
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package openai
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -46,6 +48,13 @@ func (s *StreamWriter) tick() {
 	if s.ended || s.err != nil {
 		return
 	}
+	// A panic in somebody's ResponseWriter must not end the process (security
+	// X14); here nobody else would recover it.
+	defer func() {
+		if v := recover(); v != nil {
+			s.err = fmt.Errorf("writing a keep-alive: panic of type %T", v)
+		}
+	}()
 	left := s.quiet - time.Since(s.last)
 	if left <= 0 {
 		s.write([]byte(keepAlive))
@@ -93,27 +102,24 @@ func (s *StreamWriter) write(events []byte) {
 	if !s.committed {
 		s.committed = true
 		h := s.w.Header()
-		h["Content-Type"] = eventStream
+		h.Set("Content-Type", "text/event-stream")
 		// no-transform keeps compressing middlewares from buffering events; the
 		// second header does the same for nginx in front of us.
-		h["Cache-Control"] = noTransform
-		h["X-Accel-Buffering"] = noBuffering
+		h.Set("Cache-Control", "no-cache, no-transform")
+		h.Set("X-Accel-Buffering", "no")
 		s.w.WriteHeader(http.StatusOK)
 	}
 	if s.timer != nil {
 		s.last = time.Now()
 	}
-	if _, s.err = s.w.Write(events); s.err == nil {
-		s.err = s.flush.Flush()
+	if _, s.err = s.w.Write(events); s.err != nil {
+		return
+	}
+	// A writer that cannot flush is no client that has left.
+	if err := s.flush.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		s.err = err
 	}
 }
-
-// Header values shared by all streams; net/http only reads them.
-var (
-	eventStream = []string{"text/event-stream"}
-	noTransform = []string{"no-cache, no-transform"}
-	noBuffering = []string{"no"}
-)
 
 // Fail ends the stream visibly (contract S4): with a status as long as nothing
 // has been sent, with an error event after that.

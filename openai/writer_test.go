@@ -312,3 +312,42 @@ func TestEventsArriveAtOnce(t *testing.T) {
 		t.Errorf("ends with %q", last.Raw)
 	}
 }
+
+// unflushable is a ResponseWriter that a middleware has put itself before.
+type unflushable struct{ rec *httptest.ResponseRecorder }
+
+func (u unflushable) Header() http.Header         { return u.rec.Header() }
+func (u unflushable) Write(p []byte) (int, error) { return u.rec.Write(p) }
+func (u unflushable) WriteHeader(status int)      { u.rec.WriteHeader(status) }
+
+func TestWriterWithoutFlush(t *testing.T) {
+	rec := httptest.NewRecorder()
+	s := NewStreamWriter(unflushable{rec}, 0)
+	defer s.Close()
+	for range 2 {
+		if _, err := s.Write([]byte("data: x\n\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := rec.Body.String(); got != "data: x\n\ndata: x\n\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+type panicking struct{ unflushable }
+
+func (panicking) Write([]byte) (int, error) { panic("a middleware's bug") }
+
+// A panic on the keep-alive's timer is nobody's request to end.
+//
+// security: X14
+func TestPanicInAKeepAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewStreamWriter(panicking{unflushable{httptest.NewRecorder()}}, time.Second)
+		defer s.Close()
+		time.Sleep(3 * time.Second) //nolint:forbidigo // synctest's clock
+		if _, err := s.Write([]byte("data: x\n\n")); err == nil {
+			t.Error("wrote on after the panic")
+		}
+	})
+}

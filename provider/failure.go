@@ -56,15 +56,6 @@ var kindNames = [kinds]string{
 // String returns the kind as metrics and logs spell it.
 func (k Kind) String() string { return kindNames[k] }
 
-// Kinds lists every kind, for metrics that want all of their series at once.
-func Kinds() []Kind {
-	all := make([]Kind, kinds)
-	for i := range all {
-		all[i] = Kind(i)
-	}
-	return all
-}
-
 // Error is a failed attempt.
 type Error struct {
 	Kind Kind

@@ -6,7 +6,7 @@
 // for every protocol. An in-process provider hands out the same bytes that an
 // HTTP upstream would send, so that one path reads both.
 //
-//	p := openaihttp.New(openaihttp.Options{BaseURL: u, Transport: http.DefaultTransport})
+//	p, err := openaihttp.New(openaihttp.Options{BaseURL: u, Transport: http.DefaultTransport})
 //	res, err := p.Do(ctx, &provider.Call{Request: req, Model: "gpt-4o-mini", Secret: key})
 package provider
 

@@ -254,6 +254,8 @@ func (a *attempt) whole() ([]byte, openai.Usage, *provider.Error) {
 func (a *attempt) end(err *provider.Error) {
 	a.err = err
 	if err != nil {
+		// An error of net/http may quote what the upstream sent.
+		err.Err = a.target.Provider.scrubError(err.Err)
 		a.settled(err.Kind, err.RetryAfter)
 	}
 }

@@ -135,6 +135,7 @@ type run struct {
 
 	endpoint openai.Endpoint
 	stream   bool
+	choices  int
 
 	tried   []pair      // never used again
 	spent   []*keyState // refused as keys: no use for other targets either
@@ -161,7 +162,7 @@ type pair struct {
 
 func (c *Caller) run(ctx context.Context, call Call, try func(*attempt) *provider.Error) error {
 	r := &run{
-		Caller: c, Call: call, ctx: ctx, endpoint: call.Request.Endpoint, stream: call.Request.Stream,
+		Caller: c, Call: call, ctx: ctx, endpoint: call.Request.Endpoint, stream: call.Request.Stream, choices: call.Request.Choices,
 		keys: keyBudget, retries: retryBudget,
 	}
 	if r.Trace == nil {

@@ -57,7 +57,7 @@ func TestFloodsAfterContent(t *testing.T) {
 // contract: S5; security: X10
 func TestEndlessStartUpEvents(t *testing.T) {
 	long := strings.Replace(roleEvent, `"content":""`, `"content":"","role":"`+strings.Repeat("a", 40<<10)+`"`, 1)
-	for name, event := range map[string]string{"roles": roleEvent, "comments": ": wait\n\n", "long": long} {
+	for name, event := range map[string]string{"roles": roleEvent, "long": long} {
 		t.Run(name, func(t *testing.T) {
 			_, ta := serve(t, floods("", event)).provider(t, "a")
 			s, err := new(Caller).Stream(t.Context(), Call{Route: Route{Chain: inOrder(ta)}, Request: request(t, true)})
@@ -77,6 +77,27 @@ func TestEndlessStartUpEvents(t *testing.T) {
 			s.Close()
 			wantIdle(t, ta)
 		})
+	}
+}
+
+// Comments say nothing: however many come first, what follows decides.
+//
+// contract: S5
+func TestCommentsBeforeTheFirstContent(t *testing.T) {
+	comments := strings.Repeat(": wait\n\n", 2*maxHeldEvents)
+	_, ta := serve(t, sends(comments+`data: {"error":{"message":"no"}}`+"\n\n")).provider(t, "a")
+	_, tb := serve(t, sends(comments+wholeStream)).provider(t, "b")
+	res := ask(t, inOrder(ta, tb), true)
+	if res.target != tb || res.text != comments+wholeStream {
+		t.Errorf("%v answered with %d bytes: %v", res.target, len(res.text), res.err)
+	}
+	if got := cause(&ta.state.health); got != "error_event" {
+		t.Errorf("held against a: %q", got)
+	}
+	// Without end they come to one of ours, and hold no memory meanwhile.
+	_, tc := serve(t, floods("", ": wait\n\n")).provider(t, "c")
+	if res := ask(t, inOrder(tc), true); res.err == nil {
+		t.Error("comments passed for an answer")
 	}
 }
 

@@ -3,6 +3,7 @@ package rotation
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -103,10 +104,14 @@ func (k *keyState) ready(model string, now int64) bool {
 // due returns when the key can serve the model, as health.due does.
 func (k *keyState) due(model string) (at int64, early bool, cause provider.Kind) {
 	at, early, cause = k.health.due()
-	if p := k.pair(model); p != nil {
-		if pat, pearly, pcause := p.due(); pat > at {
-			return pat, early && pearly, pcause
-		}
+	p := k.pair(model)
+	if p == nil {
+		return at, early, cause
+	}
+	// Both must let it through, whichever of them is due later.
+	pat, pearly, pcause := p.due()
+	if early = early && pearly; pat > at {
+		at, cause = pat, pcause
 	}
 	return at, early, cause
 }
@@ -116,6 +121,7 @@ func (k *keyState) due(model string) (at int64, early bool, cause provider.Kind)
 // F3); for an early probe the one that is due first.
 func (a *attempt) takeKey(now int64, early bool) bool {
 	keys := a.target.Provider.Keys
+	var lost []*keyState // somebody else was quicker
 	for {
 		var best *Key
 		var least, used uint64 // least orders the keys
@@ -132,7 +138,7 @@ func (a *attempt) takeKey(now int64, early bool) bool {
 			} else if !k.state.ready(a.target.Model, now) {
 				continue
 			}
-			if best != nil && order >= least || a.run.excluded(k.state, a.target.state) {
+			if best != nil && order >= least || a.run.excluded(k.state, a.target.state) || slices.Contains(lost, k.state) {
 				continue
 			}
 			best, least, used = k, order, last
@@ -145,11 +151,13 @@ func (a *attempt) takeKey(now int64, early bool) bool {
 			continue
 		}
 		if a.ofKey = best.state.claim(now, early); a.ofKey == refused {
+			lost = append(lost, best.state)
 			continue
 		}
 		if a.pair = best.state.pair(a.target.Model); a.pair != nil {
 			if a.ofPair = a.pair.claim(now, early); a.ofPair == refused {
 				best.state.release(a.ofKey)
+				lost = append(lost, best.state)
 				continue
 			}
 		}

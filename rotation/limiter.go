@@ -11,13 +11,14 @@ import (
 // configuration allows.
 var errBusy = errors.New("too many requests at once")
 
-// limiter bounds the calls under way at one provider and the queue before it.
-// The bounds come with every call: the limiter outlives the configuration that
-// names them.
+// limiter bounds the calls under way at one provider and the queue before it. It
+// outlives the configurations that name the bounds: each call brings its own, and
+// the latest holds for those that wait, too.
 type limiter struct {
 	mu     sync.Mutex
+	limit  int // 0 or less: none
 	active int
-	queue  list.List // of chan struct{}, closed when the slot is handed over
+	queue  list.List // of chan struct{}, closed when the slot is given
 }
 
 // full reports whether a call would have to wait.
@@ -34,19 +35,27 @@ func (l *limiter) full(limit int) bool {
 func (l *limiter) take(limit int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if limit > 0 && (l.active >= limit || l.queue.Len() > 0) {
+	return l.claim(limit)
+}
+
+// claim adopts the limit and takes a slot that nobody waits for. mu is held.
+func (l *limiter) claim(limit int) bool {
+	l.limit = limit
+	l.wake()
+	if l.queue.Len() > 0 || !l.free() {
 		return false
 	}
 	l.active++
 	return true
 }
 
+func (l *limiter) free() bool { return l.limit <= 0 || l.active < l.limit }
+
 // wait gets a slot in its turn. It fails at once with errBusy when queue calls
 // wait already, later with the context's cause.
 func (l *limiter) wait(ctx context.Context, limit, queue int) error {
 	l.mu.Lock()
-	if l.active < limit && l.queue.Len() == 0 {
-		l.active++
+	if l.claim(limit) {
 		l.mu.Unlock()
 		return nil
 	}
@@ -66,8 +75,9 @@ func (l *limiter) wait(ctx context.Context, limit, queue int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {
-	case <-turn: // handed over in the same moment: pass it on
-		l.handOver()
+	case <-turn: // given in the same moment: pass it on
+		l.active--
+		l.wake()
 	default:
 		l.queue.Remove(e)
 	}
@@ -78,16 +88,20 @@ func (l *limiter) wait(ctx context.Context, limit, queue int) error {
 func (l *limiter) done() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.handOver()
+	l.active--
+	l.wake()
 }
 
-// handOver gives the caller's slot to the next in the queue. mu is held.
-func (l *limiter) handOver() {
-	if e := l.queue.Front(); e != nil {
+// wake gives free slots to those who wait. mu is held.
+func (l *limiter) wake() {
+	for l.free() {
+		e := l.queue.Front()
+		if e == nil {
+			return
+		}
+		l.active++
 		close(l.queue.Remove(e).(chan struct{}))
-		return
 	}
-	l.active--
 }
 
 // load returns the calls under way and waiting.

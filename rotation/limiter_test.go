@@ -96,7 +96,8 @@ func TestLimiterCanceledInTheMomentOfHandOver(t *testing.T) {
 		queued(2)
 		l.mu.Lock() // nobody leaves the queue before the slot is handed over
 		cancel()
-		l.handOver()
+		l.active--
+		l.wake()
 		l.mu.Unlock()
 		if <-first == nil {
 			l.done()
@@ -151,4 +152,35 @@ func TestLimiterUnderLoad(t *testing.T) {
 		t.Error("somebody got no answer")
 	}
 	wantLoad(t, &l, 0, 0)
+}
+
+// A limit that a reload changed holds for those who wait already.
+func TestLimiterAdoptsANewLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l limiter
+		l.take(1)
+		for range 6 {
+			go func() { _ = l.wait(t.Context(), 1, 9) }()
+		}
+		synctest.Wait()
+		wantLoad(t, &l, 1, 6)
+		if l.take(4) {
+			t.Error("overtook those who wait")
+		}
+		synctest.Wait()
+		wantLoad(t, &l, 4, 3)
+		if l.take(2) { // lowered: those under way go on, nobody follows until they are few enough
+			t.Error("a slot beyond the limit")
+		}
+		l.done()
+		l.done()
+		synctest.Wait()
+		wantLoad(t, &l, 2, 3)
+		l.done()
+		synctest.Wait()
+		wantLoad(t, &l, 2, 2)
+		l.take(0) // none any more
+		synctest.Wait()
+		wantLoad(t, &l, 5, 0)
+	})
 }

@@ -210,3 +210,24 @@ func (p *Provider) scrub(text string) string {
 	}
 	return openai.Cut(keyLike.ReplaceAllString(text, redacted), openai.MaxMessage/2)
 }
+
+// scrubError returns an error whose text is fit to be logged; what it wraps can
+// still be found.
+func (p *Provider) scrubError(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	if clean := p.scrub(text); clean != text {
+		return &scrubbed{clean, err}
+	}
+	return err
+}
+
+type scrubbed struct {
+	text string
+	err  error
+}
+
+func (e *scrubbed) Error() string { return e.text }
+func (e *scrubbed) Unwrap() error { return e.err }

@@ -3,6 +3,7 @@ package rotation
 import (
 	"bytes"
 	"io"
+	"math/bits"
 	"time"
 
 	"github.com/universal-ai-gateway/magicproxy/openai"
@@ -68,9 +69,6 @@ func (s *Stream) Target() *Target { return s.attempt.target }
 // Done reports whether the upstream ended the stream with [DONE].
 func (s *Stream) Done() bool { return s.done }
 
-// Usage is what the upstream has counted so far.
-func (s *Stream) Usage() openai.Usage { return s.attempt.usage }
-
 // begin opens the stream and reads up to the first content.
 func (s *Stream) begin() *provider.Error {
 	a := s.attempt
@@ -82,16 +80,25 @@ func (s *Stream) begin() *provider.Error {
 	}
 	s.reader = openai.NewEventReader(a)
 	var held []byte // start-up events
-	for n := 1; ; n++ {
+	for n := 1; ; {
 		if err := s.read(); err != nil { // not io.EOF: what allows that has ended this loop before
 			return s.fail(err.(*provider.Error)) //nolint:errorlint // read makes no other
 		}
 		ev := &s.ev
 		// An answer without content is an answer.
 		begun := ev.Info.Content || ev.Done || ev.Info.Finishes != 0 || n >= maxHeldEvents || len(held) >= maxHeldBytes
+		if len(ev.Data) == 0 && !begun {
+			// A comment is no sign of anything, however many there are. When they
+			// take too much room they go: clients get keep-alives of ours.
+			if len(held) < maxHeldBytes/2 {
+				held = append(held, ev.Raw...)
+			}
+			continue
+		}
 		if ev.Info.UsageOnly && !begun {
 			continue // it comes last, and once (contract S2); this one is counted
 		}
+		n++
 		if len(held) > 0 || !begun {
 			held = append(held, ev.Raw...)
 			ev.Raw = held
@@ -156,7 +163,7 @@ func (s *Stream) next() error {
 	}
 	a := s.attempt
 	raw, err := s.reader.Next()
-	finished := s.choices != 0 && s.choices == s.finishes
+	finished := s.finished()
 	switch {
 	case err == io.EOF && finished:
 		return io.EOF
@@ -203,6 +210,12 @@ func (s *Stream) next() error {
 		a.run.Trace.Usage = ev.Info.Usage
 	}
 	return nil
+}
+
+// finished reports whether every choice that was asked for has ended. Of those
+// beyond the 63rd the bits are shared.
+func (s *Stream) finished() bool {
+	return s.choices == s.finishes && bits.OnesCount64(s.finishes) >= min(s.attempt.run.choices, 64)
 }
 
 func broken(message string, err error) *provider.Error {

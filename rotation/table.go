@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/universal-ai-gateway/magicproxy/openai"
 )
 
 // Tier is a list of targets as a configuration writes it: each entry a tier's
@@ -109,6 +111,8 @@ func (c *compiler) ref(word, ref string) (main, late []*Target, err error) {
 			return nil, nil, fmt.Errorf("%s: %s: unknown provider %q (known: %s)", c.owner, word, provider, known(c.providers))
 		case model == "":
 			return nil, nil, fmt.Errorf("%s: %s: %q names no model", c.owner, word, ref)
+		case openai.CheckModel(model) != nil:
+			return nil, nil, fmt.Errorf("%s: %s: %q: %w", c.owner, word, ref, openai.CheckModel(model))
 		case len(p.Aliases[model]) > 0:
 			return c.chains[ref].Main, nil, nil
 		}
@@ -134,6 +138,16 @@ func known[V any](m map[string]V) string {
 	return strings.Join(slices.Sorted(maps.Keys(m)), ", ")
 }
 
+// Has reports whether Lookup would find something. It remembers nothing of what
+// was asked.
+func (t *Table) Has(name string) bool {
+	if t.Named(name) {
+		return true
+	}
+	provider, model, _ := strings.Cut(name, "/")
+	return t.providers[provider] != nil && model != ""
+}
+
 // Lookup returns the chain of a tier, an alias or provider/model, nil for a name
 // that nothing answers. Models that the configuration does not name are found by
 // their provider: the first slash splits.
@@ -141,11 +155,11 @@ func (t *Table) Lookup(name string) *Chain {
 	if c, ok := t.chains[name]; ok {
 		return c
 	}
-	provider, model, _ := strings.Cut(name, "/")
-	p := t.providers[provider]
-	if p == nil || model == "" {
+	if !t.Has(name) {
 		return nil
 	}
+	provider, model, _ := strings.Cut(name, "/")
+	p := t.providers[provider]
 	return &Chain{Name: name, Main: []*Target{NewTarget(p, model)}, Direct: true}
 }
 

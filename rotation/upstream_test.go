@@ -124,7 +124,12 @@ func direct(t *Target) *Chain { return &Chain{Name: t.String(), Main: []*Target{
 
 func request(t testing.TB, stream bool) *openai.Request {
 	t.Helper()
-	r, e := openai.ParseRequest(openai.Chat, fmt.Appendf(nil, `{"model":"x","messages":[{"role":"user","content":"hi"}],"stream":%v}`, stream))
+	return parse(t, fmt.Sprintf(`{"model":"x","messages":[{"role":"user","content":"hi"}],"stream":%v}`, stream))
+}
+
+func parse(t testing.TB, body string) *openai.Request {
+	t.Helper()
+	r, e := openai.ParseRequest(openai.Chat, []byte(body))
 	if e != nil {
 		t.Fatal(e)
 	}
