@@ -34,8 +34,14 @@ type received struct {
 }
 
 func newUpstream(t *testing.T) *upstream {
+	u := unstarted(t)
+	u.Start()
+	return u
+}
+
+func unstarted(t *testing.T) *upstream {
 	u := &upstream{script: make(map[string]http.HandlerFunc), mock: mock.New(mock.Options{TokenDelay: time.Millisecond})}
-	u.Server = httptest.NewServer(u)
+	u.Server = httptest.NewUnstartedServer(u)
 	t.Cleanup(func() {
 		u.CloseClientConnections()
 		u.Close()
