@@ -185,6 +185,9 @@ func (a *App) provisionProvider(ctx caddy.Context, repl *caddy.Replacer, name st
 		if err := guest.CheckKeys(len(secrets)); err != nil {
 			return nil, err
 		}
+		if len(secrets)+len(r.Hide) == 0 && strings.HasPrefix(knownProviders[name], "https:") {
+			a.logger.Warn("no key is configured for a provider that asks for one", zap.String("provider", name))
+		}
 	}
 	key := stateKey{name, address}
 	r.Bind(loadState(key), secrets)

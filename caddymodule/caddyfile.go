@@ -19,6 +19,12 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("ai_gateway", httpcaddyfile.Before, "respond")
 }
 
+// The two places that share a name.
+const (
+	globalPlace  = "global option ai_gateway"
+	handlerPlace = "directive ai_gateway"
+)
+
 // parseGlobal reads the global option. A further block is merged into the ones
 // before it.
 func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
@@ -67,7 +73,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "tier":
 			err = a.unmarshalTier(r)
 		default:
-			err = unknownWord(d, "global option ai_gateway", globalWords)
+			err = unknownWord(d, globalPlace, globalWords)
 		}
 		if err != nil {
 			return err
@@ -100,7 +106,7 @@ func (a *App) unmarshalMock(r *reader) error {
 }
 
 func (a *App) unmarshalToken(r *reader) error {
-	args, err := r.args(2, many, "a user and at least one secret")
+	args, err := r.args(2, many, "a user and at least one secret"+unsetHint)
 	if err != nil {
 		return err
 	}
@@ -120,7 +126,7 @@ func (a *App) unmarshalToken(r *reader) error {
 var tierWords = []string{"rotate", "fallback"}
 
 func (a *App) unmarshalTier(r *reader) error {
-	args, err := r.values(1, 1, "one name")
+	args, err := r.values(1, 1, "one name; its targets stand in a block, behind rotate and fallback")
 	if err != nil {
 		return err
 	}
@@ -136,7 +142,8 @@ func (a *App) unmarshalTier(r *reader) error {
 	t := new(Tier)
 	for nesting := r.Nesting(); r.NextBlock(nesting); {
 		var list *[]string
-		switch r.Val() {
+		word := r.Val()
+		switch word {
 		case "rotate":
 			list = &t.Rotate
 		case "fallback":
@@ -147,6 +154,11 @@ func (a *App) unmarshalTier(r *reader) error {
 		targets, err := r.args(1, many, "at least one target")
 		if err != nil {
 			return err
+		}
+		for _, target := range targets {
+			if strings.HasSuffix(target, ",") {
+				return r.Errf("%s: targets are separated by blanks, without commas", word)
+			}
 		}
 		*list = append(*list, targets...)
 	}
@@ -160,8 +172,21 @@ func (a *App) unmarshalTier(r *reader) error {
 // unknownWord is the error for a word nobody knows.
 func unknownWord(d *caddyfile.Dispenser, where string, allowed []string) error {
 	allowed = slices.Sorted(slices.Values(allowed))
-	return d.Errf("%s: unknown option '%s' (allowed: %s)", where, d.Val(), strings.Join(allowed, ", "))
+	return d.Errf("%s: unknown option '%s' (allowed: %s)%s", where, d.Val(), strings.Join(allowed, ", "), belongs(d.Val(), where))
 }
+
+// belongs says where a word does have a meaning.
+func belongs(word, where string) string {
+	for place, words := range map[string][]string{globalPlace: globalWords, handlerPlace: handlerWords, "block of a provider": hostWords} {
+		if place != where && slices.Contains(words, word) {
+			return "; it belongs into the " + place
+		}
+	}
+	return ""
+}
+
+// unsetHint explains secrets that are not there.
+const unsetHint = " (of a {$NAME} that is not set nothing is left; {env.NAME} is read when the configuration is loaded)"
 
 // reader reads the options of one block: each at most once.
 type reader struct {

@@ -46,7 +46,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "max_body":
 			h.MaxBody, err = r.size()
 		default:
-			err = unknownWord(d, "directive ai_gateway", handlerWords)
+			err = unknownWord(d, handlerPlace, handlerWords)
 		}
 		if err != nil {
 			return err

@@ -9,6 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/universal-ai-gateway/magicproxy/provider/openaihttp"
 )
 
 // hostWords are the options of every provider; all else belongs to its protocol.
@@ -99,7 +101,7 @@ func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser, protocol string) error
 func (p *Provider) unmarshalOption(r *reader) (err error) {
 	switch word := r.Val(); word {
 	case "key":
-		keys, err := r.args(1, many, "at least one secret")
+		keys, err := r.args(1, many, "at least one secret"+unsetHint)
 		if err != nil {
 			return err
 		}
@@ -173,7 +175,11 @@ func (o *OpenAI) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (o *OpenAI) unmarshalOption(r *reader) (err error) {
 	switch word := r.Val(); word {
 	case "base_url":
-		o.BaseURL, err = r.arg("a URL")
+		if o.BaseURL, err = r.arg("a URL"); err == nil && !strings.Contains(o.BaseURL, "{") {
+			if _, err := openaihttp.ParseBaseURL(o.BaseURL); err != nil {
+				return r.Err(err.Error())
+			}
+		}
 	case "header":
 		args, err := r.args(2, 2, "a name and a value")
 		if err != nil {

@@ -55,7 +55,7 @@ func TestClientLeaves(t *testing.T) {
 			if tt.after == "" && !strings.Contains(g.logged(), `"status":499`) {
 				t.Error("no status 499")
 			}
-			if s := g.provider("up"); s.Models["m"].State != "healthy" || s.Keys[0].State != "healthy" {
+			if s := g.provider("up"); !well(s, "m") || s.Keys[0].State != "healthy" {
 				t.Errorf("a client that left has marked something: %+v", s)
 			}
 		})

@@ -51,6 +51,7 @@ type exchange struct {
 	wrote   bool // an answer without stream has begun
 	failure *openai.Error
 	cause   *provider.Error // behind the failure, if an upstream's
+	resting string          // what there is to wait for, if nothing was tried
 	left    bool            // the client has
 }
 
@@ -124,6 +125,7 @@ func (x *exchange) complete(ep openai.Endpoint) {
 	}
 	req, e := openai.ParseRequest(ep, body)
 	if e != nil {
+		x.model = openai.PeekModel(body)
 		x.fail(e)
 		return
 	}
@@ -137,9 +139,7 @@ func (x *exchange) complete(ep openai.Endpoint) {
 		return
 	}
 	chain := x.h.app.table.Lookup(req.Model)
-	// The transport keeps notes in the request's variables when it goes through a
-	// forward proxy; attempts under one request must not share them.
-	ctx := context.WithValue(x.r.Context(), caddyhttp.VarsCtxKey, nil)
+	ctx := callContext{x.r.Context(), x.id}
 	call := rotation.Call{Route: chain.Route(ctx), Request: req, Trace: &x.trace}
 	if req.Stream {
 		x.relay(ctx, call)
@@ -159,6 +159,31 @@ func (x *exchange) complete(ep openai.Endpoint) {
 	if _, err := x.w.Write(answer.Body); err != nil {
 		x.left = true
 	}
+}
+
+// callContext is the context of a request's calls. The transport keeps notes in
+// Caddy's variables when it goes through a forward proxy; attempts under one
+// request must not share them, so here there are none.
+type callContext struct {
+	context.Context
+	id string // the request's
+}
+
+type requestIDKey struct{}
+
+func (c callContext) Value(key any) any {
+	switch key {
+	case caddyhttp.VarsCtxKey:
+		return nil
+	case requestIDKey{}:
+		return c.id
+	}
+	return c.Context.Value(key)
+}
+
+func requestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
 }
 
 // acceptable checks the header before anything is read (security X9).
@@ -293,7 +318,7 @@ func (x *exchange) failCall(err error) {
 	case e.Canceled():
 		x.left = true
 	default:
-		x.cause = e.Cause
+		x.cause, x.resting = e.Cause, e.Resting
 		x.fail(e.API)
 	}
 }

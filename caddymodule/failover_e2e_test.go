@@ -432,7 +432,7 @@ func TestMaxConcurrent(t *testing.T) {
 	if n := len(u.seen()); n != 3 {
 		t.Errorf("%d requests reached the upstream", n)
 	}
-	if s := g.provider("up"); s.Models["m"].State != "healthy" || s.Keys[0].State != "healthy" {
+	if s := g.provider("up"); !well(s, "m") || s.Keys[0].State != "healthy" {
 		t.Errorf("a refusal of ours has marked something: %+v", s)
 	}
 }

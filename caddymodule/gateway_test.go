@@ -263,6 +263,13 @@ func (g *gateway) provider(name string) (s providerStatus) {
 	return s
 }
 
+// well reports whether a model is healthy: a provider that the configuration does
+// not name models of lists only those that are not.
+func well(s providerStatus, model string) bool {
+	m, listed := s.Models[model]
+	return !listed || m.State == "healthy"
+}
+
 // logged returns the log so far.
 func (g *gateway) logged() string {
 	g.t.Helper()
@@ -271,6 +278,18 @@ func (g *gateway) logged() string {
 		g.t.Fatal(err)
 	}
 	return string(b)
+}
+
+// logLine returns the line with a message that concerns a request.
+func (g *gateway) logLine(id, message string) string {
+	g.t.Helper()
+	for line := range strings.Lines(g.logged()) {
+		if strings.Contains(line, `"msg":"`+message+`"`) && strings.Contains(line, id) {
+			return line
+		}
+	}
+	g.t.Errorf("no line %q for %s", message, id)
+	return ""
 }
 
 // accessLog waits for the access log entry of a request.

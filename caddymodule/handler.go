@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -96,6 +97,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.app = app.(*App)
 	if h.Auth == authBearer && h.app.tokens.Len() == 0 {
 		h.logger.Warn("nobody has a token: unless an earlier handler says who calls, every request is answered with 401 (token <user> <secret> in the global options, or auth off)")
+	}
+	for _, glob := range h.Allow {
+		if !strings.ContainsAny(glob, "*?/") && !h.app.table.Named(glob) {
+			h.logger.Warn("allow names a model that the configuration does not have", zap.String("model", glob))
+		}
 	}
 	return nil
 }

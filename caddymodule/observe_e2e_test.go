@@ -88,13 +88,22 @@ func TestWhatOperatorsSee(t *testing.T) {
 
 	// A rest, seen and ended by the operator.
 	u.when("", status(401))
-	g.chat("observed", false).want(t, 502)
+	refused := g.chat("observed", false).want(t, 502).Header.Get("X-Request-Id")
+	if line := g.logLine(refused, "attempt failed"); !strings.Contains(line, `"outcome":"unauthorized"`) || !strings.Contains(line, `"rests_until":`) {
+		t.Errorf("%s", line)
+	}
 	s := g.provider("seen")
 	if k := s.Keys[0]; k.State != "retired" || k.Cause != "unauthorized" || len(k.ID) != 12 {
 		t.Errorf("%+v", s)
 	}
 	if got := metric(`caddy_ai_gateway_keys{provider="seen",state="retired"}`); got != 1 {
 		t.Errorf("%g keys retired", got)
+	}
+	// What follows can try nothing; the log says what it waits for, and until when,
+	// and the attempt's line can be found by the request's id.
+	id := g.chat("observed", false).want(t, 503).Header.Get("X-Request-Id")
+	if line := g.logLine(id, "request failed"); !strings.Contains(line, `"resting":"seen/m: unauthorized, due in 1h0m0s"`) {
+		t.Errorf("%s", line)
 	}
 	for path, want := range map[string]int{
 		"/ai_gateway/providers/seen/keys/nobody/reset": 404, "/ai_gateway/providers/nobody/reset": 404, "/ai_gateway/nothing": 404,

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -61,9 +62,16 @@ func (o *observer) End(ctx context.Context, a rotation.Attempt) {
 	}
 	if e := o.logger.Check(level(kind), "attempt failed"); e != nil {
 		e.Write(zap.String("target", openai.Cut(a.Target.String(), 256)), zap.String("key", a.KeyID), zap.String("outcome", kind.String()),
-			zap.Int("status", a.Err.Status), zap.Duration("retry_after", a.Err.RetryAfter), zap.Duration("took", a.Took),
+			zap.Int("status", a.Err.Status), zap.Duration("retry_after", a.Err.RetryAfter), zap.Duration("took", a.Took), restsUntil(a.Until), zap.String("request_id", requestID(ctx)),
 			zap.String("error", a.Err.Error()), zap.NamedError("reason", a.Err.Err))
 	}
+}
+
+func restsUntil(t time.Time) zap.Field {
+	if t.IsZero() {
+		return zap.Skip()
+	}
+	return zap.Time("rests_until", t)
 }
 
 // level is a warning for what marks a key or a target: that happens once per

@@ -83,7 +83,7 @@ func (o *OpenAI) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("base_url: %w", err)
 	}
 	if base == "" {
-		return fmt.Errorf("base_url: missing")
+		return errors.New("base_url: missing, and the provider's name is none of the known ones")
 	}
 	if o.url, err = openaihttp.ParseBaseURL(base); err != nil {
 		return err

@@ -83,7 +83,7 @@ func TestJSON(t *testing.T) {
 		{"unknown field of mock", `{"providers":{"sim":{"protocol":{"name":"mock","token":3}}}}`, `decoding module config: ai_gateway.providers.mock: json: unknown field "token"`},
 		{"unknown protocol", `{"providers":{"sim":{"protocol":{"name":"other"}}}}`, "unknown module: ai_gateway.providers.other"},
 		{"no protocol", `{"providers":{"onprem":{}}}`, "provider onprem: no protocol is given, and it is none of the known providers (" + knownProviderNames() + ")"},
-		{"no base_url", `{"providers":{"onprem":{"protocol":{"name":"openai"}}}}`, "base_url: missing"},
+		{"no base_url", `{"providers":{"onprem":{"protocol":{"name":"openai"}}}}`, "base_url: missing, and the provider's name is none of the known ones"},
 		{"known provider", `{"providers":{"groq":{}}}`, ""},
 		{"known provider, protocol alone", `{"providers":{"groq":{"protocol":{"name":"openai","usage":"off"}}}}`, ""},
 		{"null for a known provider", `{"providers":{"groq":null}}`, ""},

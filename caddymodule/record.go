@@ -25,6 +25,9 @@ func (x *exchange) record() {
 		if t := x.trace.Target; t != nil {
 			fields = append(fields, zap.String("target", openai.Cut(t.String(), 256)))
 		}
+		if x.resting != "" {
+			fields = append(fields, zap.String("resting", x.resting))
+		}
 		if x.cause != nil {
 			fields = append(fields, zap.String("cause", x.cause.Kind.String()), zap.NamedError("error", x.cause), zap.NamedError("reason", x.cause.Err))
 		}

@@ -454,6 +454,16 @@ func knownRole(v []byte) bool {
 	return false
 }
 
+// PeekModel returns what a refused request names as its model, for logs; "" if
+// that cannot be told.
+func PeekModel(body []byte) string {
+	var doc struct{ Model string }
+	if json.Unmarshal(body, &doc) != nil || CheckModel(doc.Model) != nil {
+		return ""
+	}
+	return doc.Model
+}
+
 // Body returns the body as it came. It must not be changed.
 func (r *Request) Body() []byte { return r.body }
 

@@ -10,6 +10,7 @@
 package rotation
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"math"
@@ -221,7 +222,7 @@ func (a *attempt) describe(e *provider.Error, d openai.ErrorDetail) {
 
 // event reads an error object that came under a 200.
 func (a *attempt) event(raw []byte) *provider.Error {
-	e := &provider.Error{Kind: provider.KindErrorEvent, Message: "upstream sent an error"}
+	e := &provider.Error{Kind: provider.KindErrorEvent, Status: a.res.Status, Message: "upstream sent an error"}
 	if d, ok := openai.ParseErrorObject(raw); ok {
 		a.describe(e, d)
 	}
@@ -236,6 +237,9 @@ func (a *attempt) whole() ([]byte, openai.Usage, *provider.Error) {
 	body, err := readAll(a, a.res.Header.Get("Content-Length"), maxAnswer)
 	if err != nil {
 		return nil, openai.Usage{}, provider.AsError(a.ctx, err)
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil, openai.Usage{}, &provider.Error{Kind: provider.KindBroken, Status: a.res.Status, Message: "upstream's answer is empty"}
 	}
 	info, err := openai.ScanAnswer(body)
 	switch {
@@ -258,6 +262,27 @@ func (a *attempt) end(err *provider.Error) {
 		err.Err = a.target.Provider.scrubError(err.Err)
 		a.settled(err.Kind, err.RetryAfter)
 	}
+}
+
+// until returns the end of the rest of what the attempt's failure hit, zero for
+// none.
+func (a *attempt) until() (t time.Time) {
+	h := &a.target.state.health
+	switch a.err.Kind {
+	case provider.KindRateLimited, provider.KindUnauthorized, provider.KindPayment:
+		h = &a.key.state.health
+	case provider.KindForbidden, provider.KindNotFound:
+		if h = a.key.state.pair(a.target.Model); h == nil {
+			return t
+		}
+	case provider.KindServerError, provider.KindDial, provider.KindTimeout, provider.KindErrorEvent, provider.KindBroken:
+	default:
+		return t
+	}
+	if at := h.until.Load(); at != 0 {
+		t = time.Unix(0, at)
+	}
+	return t
 }
 
 // close ends the attempt for good.
@@ -285,6 +310,9 @@ func (a *attempt) report() Attempt {
 	}
 	if a.seen >= 0 {
 		r.First = a.seen
+	}
+	if a.err != nil {
+		r.Until = a.until()
 	}
 	return r
 }

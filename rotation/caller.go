@@ -45,6 +45,10 @@ type Attempt struct {
 	// content, 0 when there was none.
 	Took, First time.Duration
 
+	// Until is the end of the rest that the attempt brought upon what it used, if
+	// it did.
+	Until time.Time
+
 	Usage openai.Usage
 }
 

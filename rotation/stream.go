@@ -168,14 +168,14 @@ func (s *Stream) next() error {
 	case err == io.EOF && finished:
 		return io.EOF
 	case err == io.EOF:
-		return broken("upstream's stream ended before its answer did", io.ErrUnexpectedEOF)
+		return s.broken("upstream's stream ended before its answer did", io.ErrUnexpectedEOF)
 	case err != nil:
 		return provider.AsError(a.ctx, err)
 	}
 	s.events++
 	s.bytes += len(raw.Raw)
 	if s.events > maxEvents || s.bytes > maxBytes {
-		return broken("upstream's stream has no end", nil)
+		return s.broken("upstream's stream has no end", nil)
 	}
 	ev := &s.ev
 	*ev = Event{Raw: raw.Raw, Data: raw.Data}
@@ -190,12 +190,12 @@ func (s *Stream) next() error {
 	case raw.Partial && finished:
 		return io.EOF
 	case raw.Partial:
-		return broken("upstream's stream ended within an event", io.ErrUnexpectedEOF)
+		return s.broken("upstream's stream ended within an event", io.ErrUnexpectedEOF)
 	case len(data) == 0:
 		return nil
 	}
 	if ev.Info, err = openai.ScanChunk(a.run.endpoint, data); err != nil {
-		return broken("upstream sent an event that is not JSON", err)
+		return s.broken("upstream sent an event that is not JSON", err)
 	}
 	if ev.Info.Error != nil {
 		return a.event(ev.Info.Error)
@@ -218,8 +218,8 @@ func (s *Stream) finished() bool {
 	return s.choices == s.finishes && bits.OnesCount64(s.finishes) >= min(s.attempt.run.choices, 64)
 }
 
-func broken(message string, err error) *provider.Error {
-	return &provider.Error{Kind: provider.KindBroken, Message: message, Err: err}
+func (s *Stream) broken(message string, err error) *provider.Error {
+	return &provider.Error{Kind: provider.KindBroken, Status: s.attempt.res.Status, Message: message, Err: err}
 }
 
 func (s *Stream) fail(err *provider.Error) *provider.Error {

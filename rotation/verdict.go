@@ -1,7 +1,10 @@
 package rotation
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/universal-ai-gateway/magicproxy/openai"
@@ -12,6 +15,10 @@ import (
 type Error struct {
 	// Cause is the failure that decided, nil when nothing could be tried.
 	Cause *provider.Error
+
+	// Resting says what the targets are waiting for when nothing could be tried,
+	// for the log.
+	Resting string
 
 	// API is what the client is told, nil when the client has left.
 	API *openai.Error
@@ -62,6 +69,9 @@ func (r *run) verdict(plan []*Target) error {
 	now := time.Now().UnixNano()
 	retry, waiting := r.retryAfter(plan, now)
 	e := &Error{Cause: r.last}
+	if r.causes.all == 0 {
+		e.Resting = resting(plan, now)
+	}
 	name := r.Route.Chain.Name
 	switch {
 	case r.causes.all == 0 && len(r.full) > 0:
@@ -124,6 +134,22 @@ func rejected(e *provider.Error) *openai.Error {
 		api.Message = "The upstream refused the request without saying why."
 	}
 	return api
+}
+
+// resting describes what a plan's targets are waiting for.
+func resting(plan []*Target, now int64) string {
+	var b strings.Builder
+	for i, t := range plan {
+		at, cause := t.due()
+		if cause == provider.KindOK || slices.Contains(plan[:i], t) {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteString("; ")
+		}
+		fmt.Fprintf(&b, "%s: %s, due in %s", openai.Cut(t.String(), 128), cause, max(0, time.Duration(at-now)).Round(time.Second))
+	}
+	return openai.Cut(b.String(), openai.MaxMessage)
 }
 
 // retryAfter returns how long until the first of the plan's targets is due, and

@@ -4,5 +4,4 @@ package leanhttp
 
 import "net"
 
-// alive cannot tell here; the first read will.
-func alive(net.Conn) bool { return true }
+func alive(nc net.Conn) bool { return probe(nc) }

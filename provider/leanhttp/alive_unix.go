@@ -12,7 +12,7 @@ import (
 func alive(nc net.Conn) bool {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
-		return true // the first read will tell
+		return probe(nc)
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
@@ -21,7 +21,7 @@ func alive(nc net.Conn) bool {
 	good := false
 	err = raw.Read(func(fd uintptr) bool {
 		var b [1]byte
-		_, _, e := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK) //nolint:gosec // descriptors are small
+		_, _, e := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK)
 		good = e == syscall.EAGAIN || e == syscall.EWOULDBLOCK
 		return true // whatever it was, do not wait
 	})

@@ -115,6 +115,11 @@ func ParseBaseURL(s string) (*url.URL, error) {
 	case u.RawQuery != "" || u.Fragment != "":
 		return nil, fmt.Errorf("base_url of %s: a query or fragment has no place here", u.Host)
 	}
+	for _, ep := range openai.Endpoints() {
+		if strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), ep.Path()) {
+			return nil, fmt.Errorf("base_url of %s: ends before %s", u.Host, ep.Path())
+		}
+	}
 	return u, nil
 }
 
