@@ -42,7 +42,7 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 bench: ## run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
-bench-gateway: build ## compare with reverse_proxy under load (linux, three minutes)
+bench-gateway: build ## compare with reverse_proxy under load (linux, five minutes)
 	go run ./loadtest/bench $(BENCH)
 
 lint: .tools/golangci-lint-$(GOLANGCI_LINT) ## check formatting and style

@@ -4,7 +4,7 @@
 // this file, loads them in turns over raw keep-alive connections, checks every answer whole and prints medians and the medians of
 // the per-round ratios:
 //
-//	go run ./loadtest/bench                             # everything, under three minutes
+//	go run ./loadtest/bench                             # everything, under five minutes
 //	go run ./loadtest/bench -sse-check 50000 -c 16      # only: 0 of 50,000 streamed answers truncated
 //	go run ./loadtest/bench -memory=false -profile prof # rounds, then CPU profiles of both Caddies
 //
@@ -67,7 +67,7 @@ func run() error {
 	flag.IntVar(&p.Requests, "n", 6000, "closed loop: plain requests per target and round")
 	flag.IntVar(&p.Streams, "n-sse", 3000, "closed loop: streamed requests per target and round")
 	flag.Float64Var(&p.Rate, "rate", 500, "open loop: requests a second")
-	flag.DurationVar(&p.Open, "open", 3500*time.Millisecond, "open loop: length per target, kind and round")
+	flag.DurationVar(&p.Open, "open", 6*time.Second, "open loop: length per target, kind and round")
 	flag.IntVar(&p.Slices, "slices", 8, "parts each loop is cut in, targets taking turns")
 	flag.IntVar(&p.OpenStreams, "streams", 2000, "memory: open streams")
 	flag.DurationVar(&p.Pace, "pace", time.Second, "memory: between the events of a stream")
