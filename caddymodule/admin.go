@@ -51,8 +51,10 @@ type providerStatus struct {
 	Models  map[string]rotation.Status `json:"models"`
 }
 
-func statusOf(p *rotation.Provider, now time.Time) providerStatus {
-	s := providerStatus{Name: p.Name, Keys: p.KeyStatuses(now), Models: p.TargetStatuses(now)}
+func statusOf(table *rotation.Table, p *rotation.Provider) providerStatus {
+	now := time.Now()
+	named := func(model string) bool { return table.Named(p.Name + "/" + model) }
+	s := providerStatus{Name: p.Name, Keys: p.KeyStatuses(now), Models: p.TargetStatuses(now, named)}
 	s.Active, s.Waiting = p.Load()
 	return s
 }
@@ -71,9 +73,9 @@ func (a *Admin) serve(w http.ResponseWriter, r *http.Request) error {
 		if err := need(r, http.MethodGet); err != nil {
 			return err
 		}
-		now, all := time.Now(), []providerStatus{}
+		all := []providerStatus{}
 		for _, name := range slices.Sorted(maps.Keys(providers)) {
-			all = append(all, statusOf(providers[name], now))
+			all = append(all, statusOf(app.table, providers[name]))
 		}
 		return reply(w, all)
 	}
@@ -101,7 +103,7 @@ func (a *Admin) serve(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return apiError(http.StatusNotFound, "unknown path %s", r.URL.Path)
 	}
-	return reply(w, statusOf(p, time.Now()))
+	return reply(w, statusOf(app.table, p))
 }
 
 func need(r *http.Request, method string) error {

@@ -202,3 +202,22 @@ func TestRefusedReload(t *testing.T) {
 		}
 	})
 }
+
+// The admin API lists what the running configuration names, and what rests.
+func TestAdminForgetsModelsThatAreGone(t *testing.T) {
+	u := newUpstream(t)
+	with := func(models string) config {
+		return config{global: "provider up openai {\n base_url " + u.base() + "\n}\n tier t {\n rotate " + models + "\n}", handler: "auth off"}
+	}
+	g := start(t, with("up/a up/b"))
+	u.when("b", status(500))
+	for range 2 {
+		g.chat("t", false).want(t, 200)
+	}
+	g.chat("up/unnamed", false).want(t, 200)
+	g.mustLoad(with("up/c"))
+	models := g.provider("up").Models
+	if len(models) != 2 || models["b"].State != "cooling" || models["c"].State != "healthy" {
+		t.Errorf("%+v", models)
+	}
+}

@@ -174,7 +174,7 @@ func TestStatesAreBounded(t *testing.T) {
 		t.Error("a model of the configuration was forgotten")
 	}
 	p.Reset("")
-	for _, s := range p.TargetStatuses(time.Unix(0, noon)) {
+	for _, s := range p.TargetStatuses(time.Unix(0, noon), func(string) bool { return true }) {
 		if s.State != "healthy" {
 			t.Fatalf("after a reset: %+v", s)
 		}

@@ -152,15 +152,15 @@ func (p *Provider) KeyStatuses(now time.Time) []KeyStatus {
 	return all
 }
 
-// TargetStatuses returns the states of the provider's models: of those that a
-// configuration names, and of others that are not healthy. Callers can ask for
-// any, and what is well needs no mention.
-func (p *Provider) TargetStatuses(now time.Time) map[string]Status {
+// TargetStatuses returns the states of the provider's models: of those that are
+// named, and of others that are not healthy. Callers can ask for any, and what is
+// well needs no mention.
+func (p *Provider) TargetStatuses(now time.Time, named func(model string) bool) map[string]Status {
 	p.state.mu.Lock()
 	defer p.state.mu.Unlock()
 	all := make(map[string]Status, len(p.state.targets))
 	for model, t := range p.state.targets {
-		if s := t.status(now.UnixNano()); t.named || s.State != States[0] {
+		if s := t.status(now.UnixNano()); named(model) || s.State != States[0] {
 			all[model] = s
 		}
 	}
