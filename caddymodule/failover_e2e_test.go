@@ -32,7 +32,7 @@ func two(t *testing.T, a, b, c *upstream, more string) config {
 		tier t {
 			rotate a/m b/m
 			fallback c/m
-		}`, handler: "auth off\n keep_alive 60ms"}
+		}`, handler: "auth off"}
 }
 
 func targets(answers ...*answer) (s []string) {
@@ -313,7 +313,9 @@ func TestStreamsThatBreak(t *testing.T) {
 			a, b, c := newUpstream(t), newUpstream(t), newUpstream(t)
 			a.when("", tt.answer)
 			b.when("", tt.answer)
-			g := start(t, two(t, a, b, c, "first_timeout 200ms\n idle_timeout 200ms"))
+			cfg := two(t, a, b, c, "first_timeout 600ms\n idle_timeout 600ms")
+			cfg.handler += "\n keep_alive 100ms"
+			g := start(t, cfg)
 			answer := g.chat("t", true).want(t, 200)
 			if tt.over {
 				answer.whole(t)

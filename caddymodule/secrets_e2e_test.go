@@ -24,7 +24,7 @@ func TestNoSecretGetsOut(t *testing.T) {
 	t.Setenv("TOKEN", token)
 	u := newUpstream(t)
 	cfg := config{
-		global:  "token ops {env.TOKEN}\n provider up openai {\n base_url " + u.base() + "\n key {env.KEY}\n header X-Extra {env.HEADER}\n first_timeout 100ms\n timeout 500ms\n quarantine off\n}",
+		global:  "token ops {env.TOKEN}\n provider up openai {\n base_url " + u.base() + "\n key {env.KEY}\n header X-Extra {env.HEADER}\n first_timeout 300ms\n timeout 2s\n quarantine off\n}",
 		handler: "auth bearer",
 	}
 	g := start(t, cfg)
