@@ -3,10 +3,25 @@
 //
 // The app holds what exists once per configuration (providers, tiers, callers),
 // a handler holds the policy of one route. Both are thin: what they do is in the
-// packages below, which know nothing of Caddy.
+// packages below, which know nothing of Caddy. What an app and a handler hold is
+// not changed after Provision, so requests share it without locks; what outlives a
+// configuration is in package variables that say so.
+//
+//	{
+//		ai_gateway {
+//			provider groq {
+//				key {env.GROQ_KEY}
+//			}
+//			token ops {env.OPS_TOKEN}
+//		}
+//	}
+//	example.com {
+//		ai_gateway
+//	}
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -89,7 +104,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		a.logger.Warn("mock mode: every answer is simulated, nothing leaves the machine")
 	}
 	if len(a.Providers) == 0 {
-		return fmt.Errorf("no provider is configured: add one, such as provider openai with its key, or mock on")
+		return errors.New("no provider is configured: add one, such as provider openai with its key, or mock on")
 	}
 	if err := a.provisionTokens(repl); err != nil {
 		return err
@@ -155,7 +170,7 @@ func warnLiteral(logger *zap.Logger, what, value string) {
 
 func (a *App) provisionProvider(ctx caddy.Context, repl *caddy.Replacer, name string) (*rotation.Provider, error) {
 	if !lowerName.MatchString(name) {
-		return nil, fmt.Errorf("%s", lowerNameRule)
+		return nil, errors.New(lowerNameRule)
 	}
 	p := a.Providers[name]
 	if p == nil {
@@ -228,6 +243,17 @@ func (*pooledState) Destruct() error { return nil }
 func loadState(key stateKey) *rotation.State {
 	v, _ := states.LoadOrStore(key, new(pooledState))
 	return &v.(*pooledState).State
+}
+
+// runningApp is the app of the configuration that is running now, nil if it has
+// none.
+func runningApp() *App {
+	app, err := caddy.ActiveContext().AppIfConfigured("ai_gateway")
+	if err != nil {
+		return nil
+	}
+	a, _ := app.(*App)
+	return a
 }
 
 // truth reads a switch.

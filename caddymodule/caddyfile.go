@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -254,7 +255,8 @@ func (r *reader) noBlock(word string) error {
 
 func closing(t caddyfile.Token) bool { return t.Text == "}" && !t.Quoted() }
 
-const many = 1 << 16
+// many is the most of values that have no bound.
+const many = math.MaxInt
 
 // arg is args for an option that occurs once and has one value.
 func (r *reader) arg(syntax string) (string, error) {

@@ -150,13 +150,18 @@ func (x *exchange) complete(ep openai.Endpoint) {
 		x.failCall(err)
 		return
 	}
+	x.w.Header()[HeaderTarget] = []string{headerText(answer.Target.String())}
+	x.answer(answer.Body)
+}
+
+// answer sends a JSON document.
+func (x *exchange) answer(body []byte) {
 	h := x.w.Header()
 	h.Set("Content-Type", "application/json")
-	h["Content-Length"] = []string{strconv.Itoa(len(answer.Body))}
-	h[HeaderTarget] = []string{headerText(answer.Target.String())}
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	x.wrote = true
 	x.w.WriteHeader(http.StatusOK)
-	if _, err := x.w.Write(answer.Body); err != nil {
+	if _, err := x.w.Write(body); err != nil {
 		x.left = true
 	}
 }
@@ -262,21 +267,27 @@ func (x *exchange) body() ([]byte, bool) {
 			return nil, false
 		case err == io.EOF:
 			return b, true
-		case errors.As(err, new(*http.MaxBytesError)): // request_body of Caddy's
-			x.fail(openai.TooLarge(limitOf(err)))
-			return nil, false
-		case errors.Is(err, os.ErrDeadlineExceeded): // read_body of Caddy's servers; it ends the context as well
-			x.fail(openai.RequestTimeout())
-			return nil, false
 		case err != nil:
-			if x.left = x.r.Context().Err() != nil; x.left {
-				return nil, false
-			}
-			x.fail(openai.InvalidRequest("", "The request body could not be read to its end."))
+			x.failBody(err)
 			return nil, false
 		case len(b) == cap(b):
 			b = slices.Grow(b, len(b))
 		}
+	}
+}
+
+// failBody answers a request whose body could not be read to its end.
+func (x *exchange) failBody(err error) {
+	tooLarge, ok := errors.AsType[*http.MaxBytesError](err)
+	switch {
+	case ok: // request_body of Caddy's
+		x.fail(openai.TooLarge(tooLarge.Limit))
+	case errors.Is(err, os.ErrDeadlineExceeded): // read_body of Caddy's servers; it ends the context as well
+		x.fail(openai.RequestTimeout())
+	case x.r.Context().Err() != nil:
+		x.left = true
+	default:
+		x.fail(openai.InvalidRequest("", "The request body could not be read to its end."))
 	}
 }
 
@@ -301,18 +312,11 @@ func headerText(s string) string {
 	return string(out)
 }
 
-// limitOf returns the limit of a reader that others put around the body.
-func limitOf(err error) int64 {
-	var e *http.MaxBytesError
-	errors.As(err, &e)
-	return e.Limit
-}
-
 // failCall answers with what a call's error says.
 func (x *exchange) failCall(err error) {
-	var e *rotation.Error
+	e, ok := errors.AsType[*rotation.Error](err)
 	switch {
-	case !errors.As(err, &e):
+	case !ok:
 		x.h.logger.Error("a call ended in an unexpected error", zap.String("request_id", x.id), zap.Error(err))
 		x.fail(openai.Internal())
 	case e.Canceled():

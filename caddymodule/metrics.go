@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/universal-ai-gateway/magicproxy/rotation"
@@ -138,13 +137,5 @@ func (stateCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// runningApp is the app of the configuration that is running now, nil if it has
-// none.
-func runningApp() *App {
-	app, err := caddy.ActiveContext().AppIfConfigured("ai_gateway")
-	if err != nil {
-		return nil
-	}
-	a, _ := app.(*App)
-	return a
-}
+// Interface guards
+var _ prometheus.Collector = stateCollector{}

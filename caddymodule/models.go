@@ -2,8 +2,6 @@ package caddymodule
 
 import (
 	"encoding/json"
-	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/universal-ai-gateway/magicproxy/glob"
@@ -55,12 +53,5 @@ func (x *exchange) json(v any) {
 	if err != nil {
 		panic(err) // the types above cannot fail
 	}
-	h := x.w.Header()
-	h.Set("Content-Type", "application/json")
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	x.wrote = true
-	x.w.WriteHeader(http.StatusOK)
-	if _, err := x.w.Write(body); err != nil {
-		x.left = true
-	}
+	x.answer(body)
 }

@@ -28,17 +28,24 @@ func (o *observer) Begin(ctx context.Context, a rotation.Attempt) context.Contex
 		return ctx
 	}
 	// Names and values follow OpenTelemetry's conventions for generative AI.
-	operation := map[openai.Endpoint]string{openai.Completions: "text_completion", openai.Embeddings: "embeddings"}[a.Endpoint]
-	if operation == "" {
-		operation = "chat"
-	}
+	operation, model := operationOf(a.Endpoint), openai.Cut(a.Target.Model, 128)
 	tracer := parent.TracerProvider().Tracer("github.com/universal-ai-gateway/magicproxy")
-	ctx, span := tracer.Start(ctx, operation+" "+openai.Cut(a.Target.Model, 128), trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
+	ctx, span := tracer.Start(ctx, operation+" "+model, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
 		attribute.String("gen_ai.operation.name", operation),
 		attribute.String("gen_ai.provider.name", a.Target.Provider.Name),
-		attribute.String("gen_ai.request.model", openai.Cut(a.Target.Model, 128)),
+		attribute.String("gen_ai.request.model", model),
 	))
 	return context.WithValue(ctx, spanKey{}, span)
+}
+
+func operationOf(ep openai.Endpoint) string {
+	switch ep {
+	case openai.Completions:
+		return "text_completion"
+	case openai.Embeddings:
+		return "embeddings"
+	}
+	return "chat"
 }
 
 // End implements rotation.Observer.
@@ -77,8 +84,7 @@ func restsUntil(t time.Time) zap.Field {
 // level is a warning for what marks a key or a target: that happens once per
 // rest, not once per request.
 func level(kind provider.Kind) zapcore.Level {
-	switch kind {
-	case provider.KindRejected, provider.KindRetryable, provider.KindCanceled, provider.KindBusy:
+	if kind.Blame() == provider.BlameNothing {
 		return zapcore.DebugLevel
 	}
 	return zapcore.WarnLevel

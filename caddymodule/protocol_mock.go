@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -26,17 +27,18 @@ type Mock struct {
 	// {file.…}, literal otherwise. Default: words of the mock's own.
 	Answer string `json:"answer,omitempty"`
 
-	// Fail is the status to answer instead, RetryAfter what to ask for with it.
+	// Fail is the status to answer instead, from 300 to 599, RetryAfter the time to
+	// ask for with it. Default: none.
 	Fail       int            `json:"fail,omitempty"`
 	RetryAfter caddy.Duration `json:"retry_after,omitempty"`
 
 	// ErrorFirst sends an error as the first event of a good stream.
 	ErrorFirst bool `json:"error_first,omitempty"`
 
-	// Cut breaks the connection after so many tokens.
+	// Cut breaks the connection after so many tokens. Default 0: never.
 	Cut int `json:"cut,omitempty"`
 
-	// Stall is a pause after StallAfter tokens.
+	// Stall is a pause after StallAfter tokens. Default: none.
 	StallAfter int            `json:"stall_after,omitempty"`
 	Stall      caddy.Duration `json:"stall,omitempty"`
 
@@ -59,7 +61,7 @@ func (m *Mock) Provision(caddy.Context) error {
 		return fmt.Errorf("fail: %d is no status of a failure", m.Fail)
 	}
 	if m.Tokens < 0 || m.Cut < 0 || m.StallAfter < 0 || m.Stall < 0 || m.RetryAfter < 0 {
-		return fmt.Errorf("numbers and durations must not be negative")
+		return errors.New("numbers and durations must not be negative")
 	}
 	answer, err := literal(caddy.NewReplacer(), m.Answer)
 	if err != nil {

@@ -186,7 +186,7 @@ func completed(raw json.RawMessage, provider string) (json.RawMessage, error) {
 	return json.Marshal(fields)
 }
 
-// secrets resolves the keys and reads the file with further ones.
+// secrets returns the keys: those of the configuration, then those of the file.
 func (p *Provider) secrets(repl *caddy.Replacer) ([]string, error) {
 	var all []string
 	for i, k := range p.Keys {
@@ -206,12 +206,19 @@ func (p *Provider) secrets(repl *caddy.Replacer) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keys_file: %w", err)
 	}
-	f, err := os.Open(path)
+	more, err := readKeys(path)
 	if err != nil {
 		return nil, fmt.Errorf("keys_file: %w", err)
 	}
+	return append(all, more...), nil
+}
+
+func readKeys(path string) (keys []string, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
 	defer f.Close()
-	found := 0
 	lines := bufio.NewScanner(f)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
@@ -219,16 +226,15 @@ func (p *Provider) secrets(repl *caddy.Replacer) ([]string, error) {
 			continue
 		}
 		if err := checkSecret(line); err != nil {
-			return nil, fmt.Errorf("keys_file: %s:%d: %w", path, n, err)
+			return nil, fmt.Errorf("%s:%d: %w", path, n, err)
 		}
-		all = append(all, line)
-		found++
+		keys = append(keys, line)
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("keys_file: %s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if found == 0 {
-		return nil, fmt.Errorf("keys_file: %s holds no key", path)
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("%s holds no key", path)
 	}
-	return all, nil
+	return keys, nil
 }

@@ -22,8 +22,8 @@ func (x *exchange) record() {
 	x.repl.Map(x.placeholder)
 	if e := x.failure; e != nil && e.Class != openai.ClassCaller && e.Status >= 500 {
 		fields := []zap.Field{zap.String("request_id", x.id), zap.String("model", x.logModel()), zap.Int("status", e.Status), zap.String("class", e.Class.String()), zap.Int("attempts", x.trace.Attempts)}
-		if t := x.trace.Target; t != nil {
-			fields = append(fields, zap.String("target", openai.Cut(t.String(), 256)))
+		if target := x.target(); target != "" {
+			fields = append(fields, zap.String("target", target))
 		}
 		if x.resting != "" {
 			fields = append(fields, zap.String("resting", x.resting))
@@ -62,6 +62,7 @@ func (x *exchange) firstContent() time.Duration {
 	return x.trace.First.Sub(x.start)
 }
 
+// target is the target tried last as logs show it, empty when there was none.
 func (x *exchange) target() string {
 	if x.trace.Target == nil {
 		return ""

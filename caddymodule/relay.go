@@ -26,12 +26,12 @@ func (x *exchange) relay(ctx context.Context, call rotation.Call) {
 	defer s.Close()
 	x.stream.SetHeader(HeaderTarget, headerText(s.Target().String()))
 	err = relayEvents(x.stream, s, usage, addDone)
-	var e *provider.Error
+	e, ok := errors.AsType[*provider.Error](err)
 	switch {
 	case err == nil:
 	case errors.Is(err, errClientLeft):
 		x.left = true
-	case !errors.As(err, &e):
+	case !ok:
 		x.fail(openai.Internal())
 	case e.Kind == provider.KindCanceled:
 		x.left = true
@@ -43,7 +43,8 @@ func (x *exchange) relay(ctx context.Context, call rotation.Call) {
 
 var errClientLeft = errors.New("the client has left")
 
-// eventSource is what relayEvents needs of a rotation.Stream.
+// eventSource is what relayEvents needs of a rotation.Stream, which says what its
+// methods promise.
 type eventSource interface {
 	Next() (*rotation.Event, error)
 	Buffered() bool

@@ -1,8 +1,6 @@
 package openai
 
-import (
-	"strconv"
-)
+import "strconv"
 
 // ChunkInfo is what the gateway needs to know of one event of a stream.
 type ChunkInfo struct {
@@ -51,9 +49,7 @@ func (c *ChunkInfo) scanChoices(s *scanner) {
 		case "usage":
 			c.Usage, c.HasUsage = scanUsage(s)
 		case "error":
-			if v := s.value(); !vacant(v) {
-				c.Error = v
-			}
+			c.Error = s.valueOr(c.Error)
 		default:
 			s.skip()
 		}
@@ -68,12 +64,10 @@ func (c *ChunkInfo) scanChoiceList(s *scanner) (count int) {
 	}
 	s.enterArray()
 	for s.nextElement(&count) {
-		if s.peek() != '{' {
-			s.skip()
+		if !s.enterIfObject() {
 			continue
 		}
 		index, finished := 0, false
-		s.enterObject()
 		for n := 0; ; {
 			key, ok := s.nextMember(&n)
 			if !ok {
@@ -104,11 +98,9 @@ func (c *ChunkInfo) scanChoiceList(s *scanner) (count int) {
 // scanDelta looks for content: anything but the role that is not vacant, so
 // that a field nobody has thought of yet counts too.
 func (c *ChunkInfo) scanDelta(s *scanner) {
-	if s.peek() != '{' {
-		s.skip()
+	if !s.enterIfObject() {
 		return
 	}
-	s.enterObject()
 	for n := 0; ; {
 		key, ok := s.nextMember(&n)
 		if !ok {
@@ -137,12 +129,15 @@ func (c *ChunkInfo) scanResponse(s *scanner) {
 		case "delta":
 			c.Content = !vacant(s.value()) || c.Content
 		case "error":
-			if v := s.value(); !vacant(v) {
-				failure = v
-			}
+			failure = s.valueOr(failure)
 		case "response":
-			if e := c.scanResponseObject(s); e != nil {
-				failure = e
+			if !s.enterIfObject() {
+				continue
+			}
+			a := scanAnswer(s)
+			c.Usage, c.HasUsage = a.Usage, a.HasUsage
+			if a.Error != nil {
+				failure = a.Error
 			}
 		default:
 			s.skip()
@@ -161,103 +156,6 @@ func (c *ChunkInfo) scanResponse(s *scanner) {
 	}
 }
 
-func (c *ChunkInfo) scanResponseObject(s *scanner) (failure []byte) {
-	if s.peek() != '{' {
-		s.skip()
-		return nil
-	}
-	s.enterObject()
-	for n := 0; ; {
-		key, ok := s.nextMember(&n)
-		if !ok {
-			return failure
-		}
-		switch string(key) {
-		case "usage":
-			c.Usage, c.HasUsage = scanUsage(s)
-		case "error":
-			if v := s.value(); !vacant(v) {
-				failure = v
-			}
-		default:
-			s.skip()
-		}
-	}
-}
-
-// vacant reports whether a value carries nothing.
-func vacant(v []byte) bool {
-	switch len(v) {
-	case 0:
-		return true
-	case 2:
-		return string(v) == `""` || string(v) == "[]" || string(v) == "{}"
-	}
-	return string(v) == "null"
-}
-
-// scanUsage reads a usage object of any endpoint; false when it is null or no
-// object.
-func scanUsage(s *scanner) (u Usage, ok bool) {
-	if s.peek() != '{' {
-		s.skip()
-		return u, false
-	}
-	s.enterObject()
-	for n := 0; ; {
-		key, more := s.nextMember(&n)
-		if !more {
-			break
-		}
-		switch string(key) {
-		case "prompt_tokens", "input_tokens":
-			u.Prompt = count(s.value())
-		case "completion_tokens", "output_tokens":
-			u.Completion = count(s.value())
-		case "total_tokens":
-			u.Total = count(s.value())
-		case "prompt_tokens_details", "input_tokens_details":
-			u.Cached = detail(s, "cached_tokens")
-		case "completion_tokens_details", "output_tokens_details":
-			u.Reasoning = detail(s, "reasoning_tokens")
-		default:
-			s.skip()
-		}
-	}
-	if u.Total == 0 {
-		u.Total = u.Prompt + u.Completion
-	}
-	return u, s.fault == ""
-}
-
-func detail(s *scanner, name string) (v int64) {
-	if s.peek() != '{' {
-		s.skip()
-		return 0
-	}
-	s.enterObject()
-	for n := 0; ; {
-		key, ok := s.nextMember(&n)
-		if !ok {
-			return v
-		}
-		hit := string(key) == name
-		if x := s.value(); hit {
-			v = count(x)
-		}
-	}
-}
-
-// count reads a number of tokens. An upstream's nonsense counts as nothing: it
-// must not run a counter backwards.
-func count(v []byte) int64 {
-	n, err := strconv.ParseInt(string(v), 10, 64)
-	if err != nil || n < 0 || n > 1<<40 {
-		return 0
-	}
-	return n
-}
-
 // Answer is what the gateway needs to know of an answer without stream.
 type Answer struct {
 	Usage    Usage
@@ -270,25 +168,28 @@ type Answer struct {
 // ScanAnswer reads the body of an answer without stream. The error says that it
 // is not one JSON object: truncated, HTML, anything.
 func ScanAnswer(body []byte) (Answer, error) {
-	var a Answer
 	s := scanner{b: body}
 	s.enterObject()
+	a := scanAnswer(&s)
+	s.end()
+	return a, s.err()
+}
+
+// scanAnswer reads the members of the object that s has entered: an answer, or
+// the response in an event of /v1/responses.
+func scanAnswer(s *scanner) (a Answer) {
 	for n := 0; ; {
 		key, ok := s.nextMember(&n)
 		if !ok {
-			break
+			return a
 		}
 		switch string(key) {
 		case "usage":
-			a.Usage, a.HasUsage = scanUsage(&s)
+			a.Usage, a.HasUsage = scanUsage(s)
 		case "error":
-			if v := s.value(); !vacant(v) {
-				a.Error = v
-			}
+			a.Error = s.valueOr(a.Error)
 		default:
 			s.skip()
 		}
 	}
-	s.end()
-	return a, s.err()
 }

@@ -177,9 +177,9 @@ func (e *Error) AppendJSON(dst []byte) []byte {
 
 func (e *Error) appendObject(dst []byte) []byte {
 	dst = append(dst, `{"message":`...)
-	dst = appendString(dst, Cut(e.Message, MaxMessage))
+	dst = AppendString(dst, Cut(e.Message, MaxMessage))
 	dst = append(dst, `,"type":`...)
-	dst = appendString(dst, e.Type)
+	dst = AppendString(dst, e.Type)
 	dst = append(dst, `,"param":`...)
 	dst = appendNullable(dst, e.Param)
 	dst = append(dst, `,"code":`...)

@@ -13,9 +13,10 @@ var plain = func() (t [256]bool) {
 	return
 }()
 
-// appendString appends s as a JSON string; what is not UTF-8 becomes U+FFFD, so
-// no input can break the document it is put into (security X10).
-func appendString[S []byte | string](dst []byte, s S) []byte {
+// AppendString appends s as a JSON string, quotes included; what is not UTF-8
+// becomes U+FFFD, so no input can break the document it is put into (security
+// X10). It allocates only when dst has no room.
+func AppendString[S []byte | string](dst []byte, s S) []byte {
 	dst = append(dst, '"')
 	from := 0
 	for i := 0; i < len(s); {
@@ -65,5 +66,5 @@ func appendNullable(dst []byte, s string) []byte {
 	if s == "" {
 		return append(dst, "null"...)
 	}
-	return appendString(dst, s)
+	return AppendString(dst, s)
 }

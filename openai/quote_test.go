@@ -29,10 +29,10 @@ func TestAppendString(t *testing.T) {
 		"x\n\ndata: [DONE]\n\n":      `"x\n\ndata: [DONE]\n\n"`,
 		"end\"}]}\r\rdata: {}\xf0\"": `"end\"}]}\r\rdata: {}` + "\uFFFD" + `\""`,
 	} {
-		if got := string(appendString(nil, in)); got != want {
+		if got := string(AppendString(nil, in)); got != want {
 			t.Errorf("%q: got %s, want %s", in, got, want)
 		}
-		if got := string(appendString([]byte("["), []byte(in))); got != "["+want {
+		if got := string(AppendString([]byte("["), []byte(in))); got != "["+want {
 			t.Errorf("%q as bytes: got %s", in, got)
 		}
 	}
@@ -46,7 +46,7 @@ func FuzzAppendString(f *testing.F) {
 	f.Add("a\xff\"\\\n\u2028é")
 	f.Add(strings.Repeat("\xf0\x9f\x98\x80", 3)[1:])
 	f.Fuzz(func(t *testing.T, in string) {
-		got := appendString(nil, in)
+		got := AppendString(nil, in)
 		var back string
 		if err := json.Unmarshal(got, &back); err != nil || !utf8.Valid(got) {
 			t.Fatalf("%q: %q: %v", in, got, err)

@@ -207,20 +207,17 @@ func (r *Request) scan(s *scanner) *Error {
 		s.space()
 		at := field{key: int32(keyEnd - len(key) - 2), keyEnd: int32(keyEnd), val: int32(s.i)} //nolint:gosec // bodies are capped far below 2 GiB
 		f, exact := lookUp(key)
-		if f >= 0 {
-			if !exact {
-				return InvalidRequest(fieldNames[f], "The field %s must be written '%s'.", quoteForMessage(unquote(key)), fieldNames[f])
-			}
-			if r.seen[f] != 0 {
-				return InvalidRequest(fieldNames[f], "The field '%s' occurs more than once.", fieldNames[f])
-			}
-		}
-		if f >= 0 {
+		switch {
+		case f < 0:
+			s.skip()
+		case !exact:
+			return InvalidRequest(fieldNames[f], "The field '%s' must be written '%s'.", Cut(unquote(key), 64), fieldNames[f])
+		case r.seen[f] != 0:
+			return InvalidRequest(fieldNames[f], "The field '%s' occurs more than once.", fieldNames[f])
+		default:
 			if e := r.read(f, s); e != nil {
 				return e
 			}
-		} else {
-			s.skip()
 		}
 		if s.fault != "" {
 			return nil
@@ -232,8 +229,6 @@ func (r *Request) scan(s *scanner) *Error {
 		}
 	}
 }
-
-func quoteForMessage(s string) string { return "'" + Cut(s, 64) + "'" }
 
 // ranges are OpenAI's, from the reference of its API.
 var ranges = [knownFields]struct {
@@ -273,16 +268,11 @@ func (r *Request) read(f int, s *scanner) *Error {
 		return readTools(s)
 	}
 	if ranges[f].hi != 0 {
-		from := s.i
-		if e := readNumber(f, s); e != nil {
-			return e
+		x, e := readNumber(f, s)
+		if f == fN && x > 0 {
+			r.Choices = int(x)
 		}
-		if f == fN && s.fault == "" {
-			if n, err := strconv.ParseFloat(string(bytes.TrimSpace(s.b[from:s.i])), 64); err == nil {
-				r.Choices = int(n)
-			}
-		}
-		return nil
+		return e
 	}
 	s.skip()
 	return nil
@@ -331,7 +321,8 @@ func CheckModel(id string) error {
 	return nil
 }
 
-func readNumber(f int, s *scanner) *Error {
+// readNumber reads a number within its field's range; null counts as 0.
+func readNumber(f int, s *scanner) (float64, *Error) {
 	name, want := fieldNames[f], ranges[f]
 	kind := "a number"
 	if want.integer {
@@ -340,16 +331,16 @@ func readNumber(f int, s *scanner) *Error {
 	c := s.peek()
 	v := s.value()
 	if s.fault != "" || string(v) == "null" {
-		return nil
+		return 0, nil
 	}
 	x, err := strconv.ParseFloat(string(v), 64)
 	if c != '-' && (c < '0' || c > '9') || want.integer && x != math.Trunc(x) {
-		return InvalidRequest(name, "Invalid type for '%s': expected %s.", name, kind)
+		return 0, InvalidRequest(name, "Invalid type for '%s': expected %s.", name, kind)
 	}
 	if err != nil || x < want.lo || x > want.hi {
-		return InvalidRequest(name, "Invalid '%s': expected %s from %.0f to %.0f, got %s.", name, kind, want.lo, want.hi, Cut(string(v), 32))
+		return 0, InvalidRequest(name, "Invalid '%s': expected %s from %.0f to %.0f, got %s.", name, kind, want.lo, want.hi, Cut(string(v), 32))
 	}
-	return nil
+	return x, nil
 }
 
 func readTools(s *scanner) *Error {

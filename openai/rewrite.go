@@ -30,59 +30,46 @@ type Edit struct {
 // fields is the client's own (contract R1).
 func (r *Request) Rewrite(e Edit) []byte {
 	ask := e.AskUsage && r.Stream && !r.IncludeUsage && r.Endpoint != Responses && !slices.Contains(e.Drop, fieldNames[fStreamOptions])
+	first, last := r.fields[0], r.fields[len(r.fields)-1] // there is one at least: model
 	out := make([]byte, 0, len(r.body)+len(e.Model)+64)
-	copied := int32(0) // everything before it is in out or left out
-	last := int32(0)   // end of the last member that stays
-	kept := 0
+	out = append(out, r.body[:first.key]...)
+	kept := false
 	for i, f := range r.fields {
 		name, keep := r.target(i, e)
 		if !keep {
-			// The comma before the member goes with it; of the first members the
-			// one behind it.
-			switch {
-			case kept > 0:
-				out = append(out, r.body[copied:max(copied, last)]...)
-				copied = f.end
-			case i+1 < len(r.fields):
-				out = append(out, r.body[copied:f.key]...)
-				copied = r.fields[i+1].key
-			default:
-				out = append(out, r.body[copied:f.key]...)
-				copied = f.end
-			}
-			last = max(last, copied)
 			continue
 		}
-		kept++
+		if kept { // the comma before a member stays or goes with it
+			out = append(out, r.body[r.fields[i-1].end:f.key]...)
+		}
+		kept = true
+		copied := f.key
 		if name != "" {
-			out = append(out, r.body[copied:f.key]...)
-			out = appendString(out, name)
+			out = AppendString(out, name)
 			copied = f.keyEnd
 		}
 		switch {
 		case e.Model != "" && r.is(fModel, i):
 			out = append(out, r.body[copied:f.val]...)
-			out = appendString(out, e.Model)
-			copied = f.end
+			out = AppendString(out, e.Model)
 		case ask && r.is(fStreamOptions, i):
 			out = append(out, r.body[copied:f.val]...)
 			out = appendAsking(out, r.body[f.val:f.end])
-			copied = f.end
 			ask = false
+		default:
+			out = append(out, r.body[copied:f.end]...)
 		}
-		last = f.end
 	}
 	if ask {
-		out = append(out, r.body[copied:max(copied, last)]...)
-		copied = max(copied, last)
-		if kept > 0 {
+		if kept {
 			out = append(out, ',')
 		}
 		out = append(out, `"stream_options":{"include_usage":true}`...)
 	}
-	return append(out, r.body[copied:]...)
+	return append(out, r.body[last.end:]...)
 }
 
+// is reports whether field i is the known one.
 func (r *Request) is(known, i int) bool { return int(r.seen[known]) == i+1 }
 
 // target says whether field i stays, and under which other name.

@@ -89,7 +89,7 @@ func model(in []member, edit Edit) (want []member, edited []bool) {
 		change := moved[i]
 		switch {
 		case m.key == "model" && edit.Model != "":
-			m.value, change = appendString(nil, edit.Model), true
+			m.value, change = AppendString(nil, edit.Model), true
 		case m.key == "stream_options" && ask:
 			options, _ := decode(m.value).(map[string]any)
 			if options == nil {

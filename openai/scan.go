@@ -22,24 +22,24 @@ type scanner struct {
 }
 
 var (
-	errEnd    = "unexpected end of JSON input"
-	errValue  = "invalid character where a value should begin"
-	errString = "invalid character in a string"
-	errEscape = "invalid escape in a string"
-	errNumber = "invalid number"
-	errComma  = "expected a comma or the end"
-	errColon  = "expected a colon after a key"
-	errKey    = "expected a string as key"
-	errDepth  = fmt.Sprintf("nested deeper than %d levels", MaxDepth)
-	errTail   = "trailing data after the document"
-	errObject = "expected an object"
-	errArray  = "expected an array"
+	faultEnd    = "unexpected end of JSON input"
+	faultValue  = "invalid character where a value should begin"
+	faultString = "invalid character in a string"
+	faultEscape = "invalid escape in a string"
+	faultNumber = "invalid number"
+	faultComma  = "expected a comma or the end"
+	faultColon  = "expected a colon after a key"
+	faultKey    = "expected a string as key"
+	faultDepth  = fmt.Sprintf("nested deeper than %d levels", MaxDepth)
+	faultTail   = "trailing data after the document"
+	faultObject = "expected an object"
+	faultArray  = "expected an array"
 )
 
 func (s *scanner) fail(fault string) bool {
 	if s.fault == "" {
 		if s.i >= len(s.b) {
-			fault = errEnd
+			fault = faultEnd
 		}
 		s.fault = fault
 	}
@@ -80,15 +80,15 @@ func (s *scanner) enter(open byte, fault string) bool {
 		return s.fail(fault)
 	}
 	if s.depth == MaxDepth {
-		return s.fail(errDepth)
+		return s.fail(faultDepth)
 	}
 	s.depth++
 	s.i++
 	return true
 }
 
-func (s *scanner) enterObject() bool { return s.enter('{', errObject) }
-func (s *scanner) enterArray() bool  { return s.enter('[', errArray) }
+func (s *scanner) enterObject() bool { return s.enter('{', faultObject) }
+func (s *scanner) enterArray() bool  { return s.enter('[', faultArray) }
 
 // next goes to the next element of what was entered last; n counts the elements
 // and starts at 0. It leaves the object or array when there is none.
@@ -104,7 +104,7 @@ func (s *scanner) next(n *int, end byte) bool {
 	}
 	if *n > 0 {
 		if c != ',' {
-			return s.fail(errComma)
+			return s.fail(faultComma)
 		}
 		s.i++
 	}
@@ -121,7 +121,7 @@ func (s *scanner) nextMember(n *int) (key []byte, ok bool) {
 		return nil, false
 	}
 	if s.peek() != '"' {
-		return nil, s.fail(errKey)
+		return nil, s.fail(faultKey)
 	}
 	from := s.i + 1
 	if !s.skipString() {
@@ -129,10 +129,19 @@ func (s *scanner) nextMember(n *int) (key []byte, ok bool) {
 	}
 	key = s.b[from : s.i-1]
 	if s.peek() != ':' {
-		return nil, s.fail(errColon)
+		return nil, s.fail(faultColon)
 	}
 	s.i++
 	return key, true
+}
+
+// enterIfObject goes into an object, and over any other value.
+func (s *scanner) enterIfObject() bool {
+	if s.peek() != '{' {
+		s.skip()
+		return false
+	}
+	return s.enterObject()
 }
 
 // value skips the next value and returns its bytes.
@@ -143,6 +152,25 @@ func (s *scanner) value() []byte {
 		return nil
 	}
 	return s.b[from:s.i]
+}
+
+// valueOr is value, but otherwise for a value that carries nothing.
+func (s *scanner) valueOr(otherwise []byte) []byte {
+	if v := s.value(); !vacant(v) {
+		return v
+	}
+	return otherwise
+}
+
+// vacant reports whether a value carries nothing.
+func vacant(v []byte) bool {
+	switch len(v) {
+	case 0:
+		return true
+	case 2:
+		return string(v) == `""` || string(v) == "[]" || string(v) == "{}"
+	}
+	return string(v) == "null"
 }
 
 // skip goes over the next value.
@@ -185,13 +213,13 @@ func (s *scanner) skip() bool {
 		if c == '-' || c >= '0' && c <= '9' {
 			return s.skipNumber()
 		}
-		return s.fail(errValue)
+		return s.fail(faultValue)
 	}
 }
 
 func (s *scanner) skipWord(w string) bool {
 	if len(s.b)-s.i < len(w) || string(s.b[s.i:s.i+len(w)]) != w {
-		return s.fail(errValue)
+		return s.fail(faultValue)
 	}
 	s.i += len(w)
 	return true
@@ -215,7 +243,7 @@ func (s *scanner) skipString() bool {
 		}
 		if i >= len(b) {
 			s.i = i
-			return s.fail(errEnd)
+			return s.fail(faultEnd)
 		}
 		switch b[i] {
 		case '"':
@@ -225,12 +253,12 @@ func (s *scanner) skipString() bool {
 			n := escapeLen(b[i:])
 			if n == 0 {
 				s.i = i
-				return s.fail(errEscape)
+				return s.fail(faultEscape)
 			}
 			i += n
 		default:
 			s.i = i
-			return s.fail(errString)
+			return s.fail(faultString)
 		}
 	}
 }
@@ -262,7 +290,7 @@ func (s *scanner) digits() bool {
 	for s.i < len(s.b) && s.b[s.i] >= '0' && s.b[s.i] <= '9' {
 		s.i++
 	}
-	return s.i > from || s.fail(errNumber)
+	return s.i > from || s.fail(faultNumber)
 }
 
 func (s *scanner) skipNumber() bool {
@@ -296,7 +324,7 @@ func (s *scanner) end() bool {
 		return false
 	}
 	if s.peek(); s.i < len(s.b) {
-		return s.fail(errTail)
+		return s.fail(faultTail)
 	}
 	return true
 }

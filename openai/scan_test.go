@@ -34,7 +34,7 @@ func TestScannerAgreesWithEncodingJSON(t *testing.T) {
 func TestScannerBoundsTheDepth(t *testing.T) {
 	for _, open := range []string{"[", `{"a":`} {
 		s := scanner{b: []byte(strings.Repeat(open, MaxDepth+1))}
-		if s.skip() || s.fault != errDepth || s.i != MaxDepth*len(open) {
+		if s.skip() || s.fault != faultDepth || s.i != MaxDepth*len(open) {
 			t.Errorf("%s: %v", open, s.err())
 		}
 	}

@@ -53,6 +53,30 @@ var kindNames = [kinds]string{
 	"server_error", "error_event", "broken", "rejected", "retryable", "canceled", "busy",
 }
 
+// Blame says what a failure is held against (contract F2).
+type Blame uint8
+
+// What a failure can be held against.
+const (
+	BlameNothing Blame = iota
+	BlameKey
+	BlamePair // this key for this model
+	BlameTarget
+)
+
+// Blame returns what failures of the kind are held against.
+func (k Kind) Blame() Blame {
+	switch k {
+	case KindRateLimited, KindUnauthorized, KindPayment:
+		return BlameKey
+	case KindForbidden, KindNotFound:
+		return BlamePair
+	case KindDial, KindTimeout, KindServerError, KindErrorEvent, KindBroken:
+		return BlameTarget
+	}
+	return BlameNothing
+}
+
 // String returns the kind as metrics and logs spell it.
 func (k Kind) String() string { return kindNames[k] }
 
@@ -118,6 +142,9 @@ func AsError(ctx context.Context, err error) *Error {
 	return &Error{Kind: KindBroken, Message: "upstream answer was cut off", Err: err}
 }
 
+// StatusOverloaded is what Anthropic and others answer for a 503; no RFC names it.
+const StatusOverloaded = 529
+
 // KindOfStatus maps a status to what it hits (F2).
 func KindOfStatus(status int) Kind {
 	switch status {
@@ -133,7 +160,7 @@ func KindOfStatus(status int) Kind {
 		return KindRateLimited
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
 		return KindRejected
-	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, 529:
+	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, StatusOverloaded:
 		return KindRetryable
 	}
 	switch {

@@ -42,24 +42,24 @@ type attempt struct {
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	watch  context.Context // the observer's
+	watch  context.Context // what the observer's Begin returned: its End gets it back
 	res    *provider.Response
 	usage  openai.Usage
 	err    *provider.Error
 
 	marked bool // its outcome has been held against, or in favour of, what it used
 
-	// The timers of contract S6, all in one: total counts from start, first from
-	// start while seen is negative, idle from the beginning of a read.
+	// The timers of contract S6, all in one: total counts from start, the one for
+	// the first content too until first is set, idle from the beginning of a read.
 	start   time.Time
 	timer   *time.Timer
-	reading atomic.Int64 // when the read under way began, in ns since start; 0 for none
-	first   atomic.Bool  // content has been seen
-	ending  atomic.Int64 // when the draining of a finished stream began, likewise
-	seen    time.Duration
+	reading atomic.Int64  // when the read under way began, in ns since start; 0 for none
+	first   atomic.Bool   // content has been seen
+	ending  atomic.Int64  // when the draining of a finished stream began, likewise
+	seen    time.Duration // from start to the first content
 }
 
-// begin starts the attempt's clock.
+// begin makes the attempt's context and starts its clock.
 func (a *attempt) begin() {
 	r := a.run
 	ctx := r.ctx
@@ -150,7 +150,7 @@ func (a *attempt) content() {
 	if a.timer != nil {
 		a.timer.Reset(a.patience())
 	}
-	a.settled(provider.KindOK, 0)
+	a.mark(provider.KindOK, 0)
 }
 
 // Read reads the answer's body and keeps the time.
@@ -229,60 +229,63 @@ func (a *attempt) event(raw []byte) *provider.Error {
 	return e
 }
 
+// count notes the tokens of the answer, as far as they are known.
+func (a *attempt) count(u openai.Usage) { a.usage, a.run.Trace.Usage = u, u }
+
 // whole reads an answer without stream.
-func (a *attempt) whole() ([]byte, openai.Usage, *provider.Error) {
+func (a *attempt) whole() ([]byte, *provider.Error) {
 	if err := a.open(); err != nil {
-		return nil, openai.Usage{}, err
+		return nil, err
 	}
 	body, err := readAll(a, a.res.Header.Get("Content-Length"), maxAnswer)
 	if err != nil {
-		return nil, openai.Usage{}, provider.AsError(a.ctx, err)
+		return nil, provider.AsError(a.ctx, err)
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
-		return nil, openai.Usage{}, &provider.Error{Kind: provider.KindBroken, Status: a.res.Status, Message: "upstream's answer is empty"}
+		return nil, &provider.Error{Kind: provider.KindBroken, Status: a.res.Status, Message: "upstream's answer is empty"}
 	}
 	info, err := openai.ScanAnswer(body)
 	switch {
 	case err != nil:
-		return nil, openai.Usage{}, &provider.Error{Kind: provider.KindBroken, Status: a.res.Status, Message: "upstream's answer is not the JSON it should be", Err: err}
+		return nil, &provider.Error{Kind: provider.KindBroken, Status: a.res.Status, Message: "upstream's answer is not the JSON it should be", Err: err}
 	case info.Error != nil:
-		return nil, openai.Usage{}, a.event(info.Error)
+		return nil, a.event(info.Error)
 	}
-	a.usage = info.Usage
-	a.run.Trace.Usage = info.Usage
+	a.count(info.Usage)
 	a.content()
-	return body, info.Usage, nil
+	return body, nil
 }
 
-// end settles what the attempt used. It is called once.
+// end notes how the attempt went. It is called once.
 func (a *attempt) end(err *provider.Error) {
 	a.err = err
 	if err != nil {
 		// An error of net/http may quote what the upstream sent.
 		err.Err = a.target.Provider.scrubError(err.Err)
-		a.settled(err.Kind, err.RetryAfter)
+		a.mark(err.Kind, err.RetryAfter)
 	}
 }
 
 // until returns the end of the rest of what the attempt's failure hit, zero for
 // none.
-func (a *attempt) until() (t time.Time) {
-	h := &a.target.state.health
-	switch a.err.Kind {
-	case provider.KindRateLimited, provider.KindUnauthorized, provider.KindPayment:
+func (a *attempt) until() time.Time {
+	var h *health
+	switch a.err.Kind.Blame() {
+	case provider.BlameKey:
 		h = &a.key.state.health
-	case provider.KindForbidden, provider.KindNotFound:
-		if h = a.key.state.pair(a.target.Model); h == nil {
-			return t
-		}
-	case provider.KindServerError, provider.KindDial, provider.KindTimeout, provider.KindErrorEvent, provider.KindBroken:
-	default:
-		return t
+	case provider.BlamePair:
+		h = a.key.state.pair(a.target.Model)
+	case provider.BlameTarget:
+		h = &a.target.state.health
 	}
-	if at := h.until.Load(); at != 0 {
-		t = time.Unix(0, at)
+	if h == nil {
+		return time.Time{}
 	}
-	return t
+	at := h.until.Load()
+	if at == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, at)
 }
 
 // close ends the attempt for good.
@@ -295,7 +298,7 @@ func (a *attempt) close() {
 	}
 	a.cancel(context.Canceled)
 	if !a.marked {
-		a.settled(provider.KindCanceled, 0)
+		a.mark(provider.KindCanceled, 0)
 	}
 	a.target.Provider.state.limit.done()
 	if o := a.run.Observer; o != nil {
@@ -303,13 +306,11 @@ func (a *attempt) close() {
 	}
 }
 
+// report is the attempt as its observer sees it now.
 func (a *attempt) report() Attempt {
 	r := Attempt{
 		Target: a.target, Endpoint: a.run.endpoint, KeyID: a.key.ID, Err: a.err,
-		Took: time.Since(a.start), Usage: a.usage,
-	}
-	if a.seen >= 0 {
-		r.First = a.seen
+		Took: time.Since(a.start), First: a.seen, Usage: a.usage,
 	}
 	if a.err != nil {
 		r.Until = a.until()
@@ -317,9 +318,9 @@ func (a *attempt) report() Attempt {
 	return r
 }
 
-// settled holds an outcome against, or in favour of, what the attempt used
-// (contract F2).
-func (a *attempt) settled(kind provider.Kind, given time.Duration) {
+// mark holds an outcome against, or in favour of, what the attempt used (contract
+// F2).
+func (a *attempt) mark(kind provider.Kind, given time.Duration) {
 	p, now := a.target.Provider, time.Now().UnixNano()
 	target, key := &a.target.state.health, &a.key.state.health
 	// What the outcome does not spend is given back: a probe never released would
@@ -339,11 +340,13 @@ func (a *attempt) settled(kind provider.Kind, given time.Duration) {
 		}
 	case provider.KindRejected: // it answered; whether it has looked at the key we can't know
 		target.succeed(a.ofTarget.spend())
-	case provider.KindRateLimited, provider.KindUnauthorized, provider.KindPayment:
+	}
+	switch kind.Blame() {
+	case provider.BlameKey:
 		key.fail(a.ofKey.spend(), now, kind, given, p.Quarantine)
-	case provider.KindForbidden, provider.KindNotFound:
+	case provider.BlamePair:
 		a.key.state.failPair(a.target.Model, a.ofPair.spend(), now, kind, given, p.Quarantine)
-	case provider.KindServerError, provider.KindDial, provider.KindTimeout, provider.KindErrorEvent, provider.KindBroken:
+	case provider.BlameTarget:
 		// A request that makes one upstream after the other fail must not take
 		// them all away from everybody else.
 		if kind == provider.KindServerError && a.run.marked {

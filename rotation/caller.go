@@ -89,15 +89,16 @@ type Answer struct {
 	Usage  openai.Usage
 }
 
-// Do makes a call whose answer comes in one piece. The error is an *Error.
+// Do makes a call whose answer comes in one piece: its request must not ask for a
+// stream. The error is an *Error.
 func (c *Caller) Do(ctx context.Context, call Call) (*Answer, error) {
 	var answer *Answer
 	err := c.run(ctx, call, func(a *attempt) *provider.Error {
 		defer a.close()
-		body, usage, err := a.whole()
+		body, err := a.whole()
 		a.end(err)
 		if err == nil {
-			answer = &Answer{Target: a.target, Body: body, Usage: usage}
+			answer = &Answer{Target: a.target, Body: body, Usage: a.usage}
 		}
 		return err
 	})
@@ -107,9 +108,10 @@ func (c *Caller) Do(ctx context.Context, call Call) (*Answer, error) {
 	return answer, nil
 }
 
-// Stream makes a call whose answer comes in events and returns when the first
-// content is there: until then it may fail over (contract S5). The error is an
-// *Error. The stream must be closed.
+// Stream makes a call whose answer comes in events, as its request must ask, and
+// returns when the first content is there: until then it may fail over (contract
+// S5). Ending ctx ends the stream, too. The error is an *Error. The stream must be
+// closed.
 func (c *Caller) Stream(ctx context.Context, call Call) (*Stream, error) {
 	var stream *Stream
 	err := c.run(ctx, call, func(a *attempt) *provider.Error {
@@ -137,6 +139,7 @@ type run struct {
 	Call
 	ctx context.Context
 
+	// Of the request, which a stream lets go of once it has begun.
 	endpoint openai.Endpoint
 	stream   bool
 	choices  int
@@ -146,8 +149,8 @@ type run struct {
 	failed  []*targetState
 	busy    []*Target // had no free slot
 	full    []*Target // nor room in the queue
-	keys    int       // left in the budget
-	retries int
+	keys    int       // left of keyBudget
+	retries int       // left of retryBudget
 
 	marked bool // a 5xx of this call has been held against a target
 	causes causes
@@ -176,7 +179,7 @@ func (c *Caller) run(ctx context.Context, call Call, try func(*attempt) *provide
 	var room [8]*Target
 	plan := call.Route.Plan(room[:0], time.Now().UnixNano())
 	for _, t := range plan {
-		if done, err := r.target(t, try); done {
+		if done, err := r.tryKeys(t, try); done {
 			return err
 		}
 	}
@@ -193,13 +196,13 @@ func (c *Caller) run(ctx context.Context, call Call, try func(*attempt) *provide
 		case err != nil:
 			return r.canceled()
 		}
-		if done, err := r.waited(t, try); done {
+		if done, err := r.tryQueued(t, try); done {
 			return err
 		}
 	}
 	if t := r.soonest(plan); t != nil {
-		if a := r.claim(t, true, false); a != nil {
-			if done, err := r.settle(a, try(a)); done {
+		if a := r.claim(t, claimEarly); a != nil {
+			if done, err := r.account(a, try(a)); done {
 				return err
 			}
 		}
@@ -225,15 +228,15 @@ func (r *run) wait(t *Target) error {
 	return p.state.limit.wait(ctx, p.MaxConcurrent, p.Queue)
 }
 
-// target tries a target with one key after the other. done says that the call
+// tryKeys tries a target with one key after the other. done says that the call
 // has come to its end, err how.
-func (r *run) target(t *Target, try func(*attempt) *provider.Error) (done bool, err error) {
+func (r *run) tryKeys(t *Target, try func(*attempt) *provider.Error) (done bool, err error) {
 	for !r.over(t) {
-		a := r.claim(t, false, false)
+		a := r.claim(t, claimRegular)
 		if a == nil {
 			break
 		}
-		if done, err = r.settle(a, try(a)); done {
+		if done, err = r.account(a, try(a)); done {
 			return done, err
 		}
 		if r.keys <= 0 { // the next target is worth a try all the same
@@ -246,21 +249,22 @@ func (r *run) target(t *Target, try func(*attempt) *provider.Error) (done bool, 
 // over reports whether the call is through with a target, or at its own end.
 func (r *run) over(t *Target) bool { return r.retries <= 0 || slices.Contains(r.failed, t.state) }
 
-// waited is target for one whose slot the queue has given us.
-func (r *run) waited(t *Target, try func(*attempt) *provider.Error) (done bool, err error) {
-	a := r.claim(t, false, true)
+// tryQueued is tryKeys for a target whose slot the queue has given us.
+func (r *run) tryQueued(t *Target, try func(*attempt) *provider.Error) (done bool, err error) {
+	a := r.claim(t, claimQueued)
 	if a == nil {
 		t.Provider.state.limit.done()
 		return false, nil
 	}
-	if done, err = r.settle(a, try(a)); done || r.keys <= 0 {
+	if done, err = r.account(a, try(a)); done || r.keys <= 0 {
 		return done, err
 	}
-	return r.target(t, try)
+	return r.tryKeys(t, try)
 }
 
-// settle takes an attempt's outcome into account and says whether to go on.
-func (r *run) settle(a *attempt, err *provider.Error) (done bool, _ error) {
+// account takes an attempt's outcome into account and says whether the call has
+// come to its end.
+func (r *run) account(a *attempt, err *provider.Error) (done bool, _ error) {
 	if err == nil {
 		return true, nil
 	}
@@ -271,13 +275,15 @@ func (r *run) settle(a *attempt, err *provider.Error) (done bool, _ error) {
 		return true, r.canceled()
 	case provider.KindRejected:
 		return true, &Error{Cause: err, API: rejected(err)}
-	case provider.KindRateLimited, provider.KindUnauthorized, provider.KindPayment, provider.KindForbidden, provider.KindNotFound:
+	}
+	switch blame := err.Kind.Blame(); blame {
+	case provider.BlameKey, provider.BlamePair:
 		if r.keys > 0 {
 			r.keys--
 		} else {
 			r.retries--
 		}
-		if err.Kind != provider.KindForbidden && err.Kind != provider.KindNotFound {
+		if blame == provider.BlameKey {
 			r.spent = append(r.spent, a.key.state)
 		}
 	default:
@@ -287,21 +293,29 @@ func (r *run) settle(a *attempt, err *provider.Error) (done bool, _ error) {
 	return false, nil
 }
 
+// claimMode says how a target is claimed.
+type claimMode uint8
+
+const (
+	claimRegular claimMode = iota // it is healthy, or due, and has a free slot
+	claimQueued                   // its queue has given us the slot already
+	claimEarly                    // as a probe before its time
+)
+
 // claim takes a key, the target and a slot for one attempt; nil when they cannot
-// all be had. early allows the probe of something still cooling; slot says that
-// the slot is ours already.
-func (r *run) claim(t *Target, early, slot bool) *attempt {
+// all be had.
+func (r *run) claim(t *Target, mode claimMode) *attempt {
 	now := time.Now()
-	a := &attempt{run: r, target: t, start: now, seen: -1}
-	if a.ofTarget = t.state.claim(now.UnixNano(), early); a.ofTarget == refused {
+	a := &attempt{run: r, target: t, start: now}
+	if a.ofTarget = t.state.claim(now.UnixNano(), mode == claimEarly); a.ofTarget == refused {
 		return nil
 	}
-	if !a.takeKey(now.UnixNano(), early) {
+	if !a.takeKey(now.UnixNano(), mode == claimEarly) {
 		t.state.release(a.ofTarget)
 		return nil
 	}
-	if !slot && !t.Provider.state.limit.take(t.Provider.MaxConcurrent) {
-		a.settled(provider.KindBusy, 0)
+	if mode != claimQueued && !t.Provider.state.limit.take(t.Provider.MaxConcurrent) {
+		a.mark(provider.KindBusy, 0)
 		if !slices.Contains(r.busy, t) {
 			r.busy = append(r.busy, t)
 		}
@@ -323,7 +337,7 @@ func (r *run) soonest(plan []*Target) *Target {
 		if r.over(t) || slices.Contains(r.full, t) {
 			continue
 		}
-		if due, early, _ := r.due(t); early && (best == nil || due < at) {
+		if due, ok := r.due(t); ok && (best == nil || due < at) {
 			best, at = t, due
 		}
 	}
@@ -332,27 +346,24 @@ func (r *run) soonest(plan []*Target) *Target {
 
 // due returns when a target can serve with a key that this call has not used,
 // and whether it may be probed earlier.
-func (r *run) due(t *Target) (at int64, early bool, cause provider.Kind) {
-	tat, tearly, tcause := t.state.due()
+func (r *run) due(t *Target) (at int64, early bool) {
 	found := false
 	for i := range t.Provider.Keys {
 		k := t.Provider.Keys[i].state
 		if r.excluded(k, t.state) {
 			continue
 		}
-		kat, kearly, kcause := k.due(t.Model)
+		kat, kearly, _ := k.due(t.Model)
 		// Of keys due at the same time one that may be probed counts.
 		if !found || kearly && !early || kearly == early && kat < at {
-			at, early, cause, found = kat, kearly, kcause, true
+			at, early, found = kat, kearly, true
 		}
 	}
 	if !found {
-		return 0, false, provider.KindOK
+		return 0, false
 	}
-	if tat > at {
-		at, cause = tat, tcause
-	}
-	return at, early && tearly, cause
+	tat, tearly, _ := t.state.due()
+	return max(at, tat), early && tearly
 }
 
 // excluded reports whether the call has used the key for the target, or found it

@@ -177,27 +177,35 @@ type Status struct {
 	Until *time.Time `json:"until,omitempty"`
 }
 
+const (
+	stateHealthy  = "healthy"
+	stateCooling  = "cooling"
+	stateHalfOpen = "half-open"
+	stateProbing  = "probing"
+	stateRetired  = "retired"
+)
+
 // States are the values of Status.State.
-var States = []string{"healthy", "cooling", "half-open", "probing", "retired"}
+var States = []string{stateHealthy, stateCooling, stateHalfOpen, stateProbing, stateRetired}
 
 func (h *health) status(now int64) Status {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	until := h.until.Load()
 	if until == 0 {
-		return Status{State: States[0]}
+		return Status{State: stateHealthy}
 	}
 	t := time.Unix(0, until).UTC()
 	s := Status{Cause: h.cause.String(), Failures: h.failures, Until: &t}
 	switch {
 	case h.probing:
-		s.State = States[3]
+		s.State = stateProbing
 	case h.retired:
-		s.State = States[4]
+		s.State = stateRetired
 	case now < until:
-		s.State = States[1]
+		s.State = stateCooling
 	default:
-		s.State = States[2]
+		s.State = stateHalfOpen
 	}
 	return s
 }

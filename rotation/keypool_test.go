@@ -125,7 +125,7 @@ func TestPairIsMarkedForItsModelOnly(t *testing.T) {
 	if !a.takeKey(noon+second, false) || a.key.Secret != "k0" || a.ofKey != probe || a.ofPair != probe {
 		t.Fatalf("%+v", a)
 	}
-	a.settled(provider.KindOK, 0)
+	a.mark(provider.KindOK, 0)
 	wantState(t, &k0.health, noon, "healthy")
 	wantState(t, k0.pair("m"), noon, "healthy")
 }

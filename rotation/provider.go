@@ -24,7 +24,8 @@ type Provider struct {
 	// Hide are further secrets that must not show in what the upstream says.
 	Hide []string
 
-	// FirstTimeout, IdleTimeout and Timeout are the timers of contract S6.
+	// FirstTimeout, IdleTimeout and Timeout are the timers of contract S6; 0 for
+	// none.
 	FirstTimeout, IdleTimeout, Timeout time.Duration
 
 	// Quarantine is the longest cooling; 0 turns cooling off.
@@ -140,7 +141,7 @@ func (p *Provider) KeyStatuses(now time.Time) []KeyStatus {
 		all[i] = KeyStatus{ID: k.ID, Status: k.state.status(now.UnixNano())}
 		k.state.mu.Lock()
 		for model, h := range k.state.pairs {
-			if s := h.status(now.UnixNano()); s.State != States[0] {
+			if s := h.status(now.UnixNano()); s.State != stateHealthy {
 				if all[i].Models == nil {
 					all[i].Models = make(map[string]Status)
 				}
@@ -160,7 +161,7 @@ func (p *Provider) TargetStatuses(now time.Time, named func(model string) bool) 
 	defer p.state.mu.Unlock()
 	all := make(map[string]Status, len(p.state.targets))
 	for model, t := range p.state.targets {
-		if s := t.status(now.UnixNano()); named(model) || s.State != States[0] {
+		if s := t.status(now.UnixNano()); named(model) || s.State != stateHealthy {
 			all[model] = s
 		}
 	}

@@ -181,7 +181,7 @@ func (s *Stream) next() error {
 	*ev = Event{Raw: raw.Raw, Data: raw.Data}
 	data := bytes.TrimSpace(raw.Data)
 	switch {
-	case string(data) == "[DONE]":
+	case openai.IsDone(data):
 		s.done, ev.Done = true, true
 		if raw.Partial {
 			ev.Raw = []byte(openai.Done)
@@ -206,8 +206,7 @@ func (s *Stream) next() error {
 	s.choices |= ev.Info.Choices
 	s.finishes |= ev.Info.Finishes
 	if ev.Info.HasUsage {
-		a.usage = ev.Info.Usage
-		a.run.Trace.Usage = ev.Info.Usage
+		a.count(ev.Info.Usage)
 	}
 	return nil
 }

@@ -61,7 +61,8 @@ func (t *Table) direct(p *Provider, model string) *Chain {
 	return c
 }
 
-// Chain compiles a list of targets that belongs to owner, which errors name.
+// Chain compiles a list of targets that belongs to owner, which errors name, such
+// as "tier fast". Starts are counted under name; a tier's name is for its own list.
 func (t *Table) Chain(owner, name string, list Tier) (*Chain, error) {
 	c := &compiler{Table: t, owner: owner}
 	if _, ok := t.tiers[name]; ok {

@@ -46,7 +46,8 @@ func (e *Error) Unwrap() error {
 // Canceled reports whether the call ended because the client left.
 func (e *Error) Canceled() bool { return e.API == nil }
 
-// causes counts the kinds of the failures behind a verdict.
+// causes counts the kinds of the failures behind a verdict: of the attempts, or
+// of what the targets wait for when there was none.
 type causes struct{ all, limited, missing, timeouts int }
 
 func (c *causes) add(k provider.Kind) {
@@ -61,6 +62,9 @@ func (c *causes) add(k provider.Kind) {
 	}
 }
 
+// only reports whether there are failures, and n is the number of them all.
+func (c *causes) only(n int) bool { return c.all > 0 && n == c.all }
+
 // verdict is the end of a call that nothing answered (contracts F4, R4).
 func (r *run) verdict(plan []*Target) error {
 	if r.ctx.Err() != nil {
@@ -69,24 +73,24 @@ func (r *run) verdict(plan []*Target) error {
 	now := time.Now().UnixNano()
 	retry, waiting := r.retryAfter(plan, now)
 	e := &Error{Cause: r.last}
-	if r.causes.all == 0 {
+	tried, why := r.causes.all > 0, r.causes
+	if !tried {
 		e.Resting = resting(plan, now)
+		why = waiting
 	}
 	name := r.Route.Chain.Name
 	switch {
-	case r.causes.all == 0 && len(r.full) > 0:
+	case !tried && len(r.full) > 0:
 		e.API = openai.Unavailable(time.Second, "Too many requests at once for the model `%s`. Try again shortly.", name)
 		e.API.Class = openai.ClassPolicy
-	case r.causes.all == 0 && waiting.all > 0 && waiting.limited == waiting.all,
-		r.causes.all > 0 && r.causes.limited == r.causes.all:
+	case why.only(why.limited):
 		e.API = openai.RateLimited(retry, "The upstreams of the model `%s` are rate limited.", name)
 		e.API.Class = openai.ClassProvider
-	case r.Route.Chain.Direct && (r.causes.all > 0 && r.causes.missing == r.causes.all ||
-		r.causes.all == 0 && waiting.all > 0 && waiting.missing == waiting.all):
+	case r.Route.Chain.Direct && why.only(why.missing):
 		e.API = openai.ModelNotFound(name)
-	case r.causes.all == 0:
+	case !tried:
 		e.API = openai.Unavailable(retry, "No upstream of the model `%s` can answer now.", name)
-	case r.causes.timeouts == r.causes.all:
+	case why.only(why.timeouts):
 		e.API = openai.UpstreamTimeout("The upstream of the model `%s` did not answer in time.", name)
 	default:
 		e.API = r.failed502(retry)
@@ -109,7 +113,7 @@ func (r *run) failed502(retry time.Duration) *openai.Error {
 		return openai.UpstreamTimeout("The upstream of the model `%s` did not answer in time.", name)
 	}
 	switch last.Status {
-	case http.StatusServiceUnavailable, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, 529:
+	case http.StatusServiceUnavailable, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, provider.StatusOverloaded:
 		return openai.Unavailable(max(last.RetryAfter, time.Second), "The upstream of the model `%s` is overloaded.%s", name, said(last))
 	}
 	return openai.BadGateway("The upstream of the model `%s` failed.%s", name, said(last))

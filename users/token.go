@@ -1,6 +1,9 @@
 // Package users knows who may call: what a token looks like on the wire, and
 // whose it is.
 //
+// Of tokens only hashes are kept, and no error repeats one. Callers are known from
+// the configuration: Tokens are filled once and only read afterwards.
+//
 //	var tokens users.Tokens
 //	err := tokens.Add("ops", secret)
 //	token, err := users.Bearer(r.Header)
@@ -38,13 +41,15 @@ func Bearer(h http.Header) (string, error) {
 		return "", ErrBadToken
 	}
 	token := v[len(scheme):]
-	if len(token) > MaxToken || strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+	if len(token) > MaxToken || strings.ContainsFunc(token, blankOrControl) {
 		return "", ErrBadToken
 	}
 	return token, nil
 }
 
-// Hash is what is kept of a token.
+func blankOrControl(c rune) bool { return c <= ' ' || c == 0x7f }
+
+// Hash is what is kept of a token: its SHA-256.
 type Hash [sha256.Size]byte
 
 // HashToken hashes a token. Tokens are long and random, so a fast hash is the
@@ -55,12 +60,13 @@ func HashToken(token string) Hash { return sha256.Sum256([]byte(token)) }
 // it before use, then it is safe for concurrent reading.
 type Tokens struct{ users map[Hash]string }
 
-// Add lets a token speak for user.
+// Add lets a token speak for user. It refuses what Bearer would, and a token that
+// speaks for somebody already.
 func (t *Tokens) Add(user, token string) error {
 	if len(token) > MaxToken {
 		return fmt.Errorf("longer than %d bytes", MaxToken)
 	}
-	if strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+	if strings.ContainsFunc(token, blankOrControl) {
 		return errors.New("white space or control characters")
 	}
 	h := HashToken(token)

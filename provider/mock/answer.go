@@ -151,7 +151,7 @@ func (p *Provider) object(a *answer, f *format) string {
 	if text == "" {
 		text = a.join(0, 0, a.size)
 	}
-	b := appendText([]byte(`{"answer":`), text)
+	b := openai.AppendString([]byte(`{"answer":`), text)
 	return string(append(b, '}'))
 }
 

@@ -7,24 +7,24 @@ type completion struct{ *answer }
 
 func (c *completion) open(dst []byte) []byte {
 	dst = append(dst, `{"id":`...)
-	dst = appendText(dst, id("cmpl-", c.seed))
+	dst = openai.AppendString(dst, id("cmpl-", c.seed))
 	dst = append(dst, `,"object":"text_completion","created":`...)
 	dst = appendInt(dst, c.created)
 	dst = append(dst, `,"model":`...)
-	dst = appendText(dst, c.model)
+	dst = openai.AppendString(dst, c.model)
 	return append(dst, `,"choices":[`...)
 }
 
 func appendChoice(dst []byte, index int, text, finish string) []byte {
 	dst = append(dst, `{"text":`...)
-	dst = appendText(dst, text)
+	dst = openai.AppendString(dst, text)
 	dst = append(dst, `,"index":`...)
 	dst = appendInt(dst, index)
 	dst = append(dst, `,"logprobs":null,"finish_reason":`...)
 	if finish == "" {
 		dst = append(dst, "null"...)
 	} else {
-		dst = appendText(dst, finish)
+		dst = openai.AppendString(dst, finish)
 	}
 	return append(dst, '}')
 }

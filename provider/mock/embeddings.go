@@ -115,7 +115,7 @@ func (e *embeddings) step(dst []byte, k int) []byte {
 		return append(dst, `{"object":"list","data":[`...)
 	case k > len(e.inputs):
 		dst = append(dst, `],"model":`...)
-		dst = appendText(dst, e.model)
+		dst = openai.AppendString(dst, e.model)
 		dst = append(dst, `,"usage":{"prompt_tokens":`...)
 		dst = appendInt(dst, e.prompt)
 		dst = append(dst, `,"total_tokens":`...)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/universal-ai-gateway/magicproxy/openai"
 )
 
 // Bounds on an example. Schemas come from callers and tool servers, and a
@@ -82,7 +84,7 @@ func (e *example) value(dst []byte, s any, depth int) []byte {
 	case "null":
 		return append(dst, "null"...)
 	}
-	return appendText(dst, textFor(m))
+	return openai.AppendString(dst, textFor(m))
 }
 
 // given returns a value the schema itself names.
@@ -125,7 +127,7 @@ func (e *example) object(dst []byte, m schema, depth int) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendText(dst, name)
+		dst = openai.AppendString(dst, name)
 		dst = append(dst, ':')
 		dst = e.value(dst, properties[name], depth+1)
 	}

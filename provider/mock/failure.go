@@ -62,7 +62,7 @@ func (p *Provider) errorFirst(ctx context.Context, r *openai.Request) *provider.
 		body = append(body, "event: error\n"+`data: {"type":"error","code":"`...)
 		body = append(body, e.Type...)
 		body = append(body, `","message":`...)
-		body = appendText(body, e.Message)
+		body = openai.AppendString(body, e.Message)
 		body = append(body, `,"param":null,"sequence_number":0}`+"\n\n"...)
 	} else {
 		body = e.AppendEvent(body)

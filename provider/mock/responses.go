@@ -61,13 +61,13 @@ func (r *response) step(dst []byte, k int) []byte {
 	case k <= r.tokens:
 		dst = r.openPart(dst, "response.output_text.delta")
 		dst = append(dst, `,"delta":`...)
-		dst = appendText(dst, r.token(0, k-1))
+		dst = openai.AppendString(dst, r.token(0, k-1))
 		return append(dst, `,"logprobs":[]}`+"\n\n"...)
 	}
 	text := r.content(0)
 	dst = r.openPart(dst, "response.output_text.done")
 	dst = append(dst, `,"text":`...)
-	dst = appendText(dst, text)
+	dst = openai.AppendString(dst, text)
 	dst = append(dst, `,"logprobs":[]}`+"\n\n"...)
 	dst = r.openPart(dst, "response.content_part.done")
 	dst = append(dst, `,"part":`...)
@@ -107,7 +107,7 @@ func (r *response) openPart(dst []byte, kind string) []byte {
 
 func appendPart(dst []byte, text string) []byte {
 	dst = append(dst, `{"type":"output_text","text":`...)
-	dst = appendText(dst, text)
+	dst = openai.AppendString(dst, text)
 	return append(dst, `,"annotations":[],"logprobs":[]}`...)
 }
 
@@ -142,7 +142,7 @@ func (r *response) appendObject(dst []byte, status string) []byte {
 	dst = append(dst, `,"instructions":null,"max_output_tokens":`...)
 	dst = append(dst, r.maxTokens...)
 	dst = append(dst, `,"model":`...)
-	dst = appendText(dst, r.model)
+	dst = openai.AppendString(dst, r.model)
 	dst = append(dst, `,"output":[`...)
 	if status != inProgress {
 		dst = r.appendItem(dst, status)

@@ -1,7 +1,6 @@
 package mock
 
 import (
-	"encoding/json"
 	"hash/crc32"
 	"strconv"
 	"strings"
@@ -114,19 +113,6 @@ func pieces(text string, n int) (list []string) {
 		text = text[at:]
 	}
 	return append(list, text)
-}
-
-// appendText appends s as a JSON string.
-func appendText(dst []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
-			b, _ := json.Marshal(s) // a string always marshals
-			return append(dst, b...)
-		}
-	}
-	dst = append(dst, '"')
-	dst = append(dst, s...)
-	return append(dst, '"')
 }
 
 func appendInt[T int | int64](dst []byte, v T) []byte { return strconv.AppendInt(dst, int64(v), 10) }

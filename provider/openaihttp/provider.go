@@ -125,10 +125,9 @@ func ParseBaseURL(s string) (*url.URL, error) {
 
 // Header values shared by all requests; net/http only reads them.
 var (
-	jsonType  = []string{"application/json"}
-	wantJSON  = []string{"application/json"}
-	wantEvent = []string{"text/event-stream"}
-	agent     = []string{"ai-gateway"}
+	typeJSON   = []string{"application/json"}
+	typeStream = []string{"text/event-stream"}
+	agent      = []string{"ai-gateway"}
 )
 
 // Do implements provider.Provider.
@@ -136,11 +135,11 @@ func (p *Provider) Do(ctx context.Context, c *provider.Call) (*provider.Response
 	r := c.Request
 	payload := r.Rewrite(openai.Edit{Model: c.Model, AskUsage: c.AskUsage && !p.o.NoUsage, Drop: p.o.Drop, Rename: p.o.Rename})
 	h := make(http.Header, 4+len(p.o.Header))
-	h["Content-Type"] = jsonType
+	h["Content-Type"] = typeJSON
 	h["User-Agent"] = agent
-	h["Accept"] = wantJSON
+	h["Accept"] = typeJSON
 	if r.Stream {
-		h["Accept"] = wantEvent
+		h["Accept"] = typeStream
 	}
 	if c.Secret != "" {
 		h["Authorization"] = []string{"Bearer " + c.Secret}
@@ -231,23 +230,19 @@ const noConnection = "no connection to the upstream"
 // target's trouble just as much as one that breaks, but worth telling apart.
 func failure(err error) *provider.Error {
 	e := &provider.Error{Kind: provider.KindBroken, Message: "upstream closed the connection without an answer", Err: err}
-	var record tls.RecordHeaderError
-	var verify *tls.CertificateVerificationError
-	var authority x509.UnknownAuthorityError
-	var host x509.HostnameError
-	var dns *net.DNSError
-	var late net.Error
+	late, ok := errors.AsType[net.Error](err)
 	what := ""
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		what = op.Op
 	}
 	switch {
-	case what == "dial", what == "proxyconnect", errors.As(err, &dns):
+	case what == "dial", what == "proxyconnect", errors.As(err, new(*net.DNSError)):
 		e.Kind, e.Message = provider.KindDial, noConnection
 	case what == "local error", what == "remote error", // TLS alerts: their type is not exported
-		errors.As(err, &record), errors.As(err, &verify), errors.As(err, &authority), errors.As(err, &host):
+		errors.As(err, new(tls.RecordHeaderError)), errors.As(err, new(*tls.CertificateVerificationError)),
+		errors.As(err, new(x509.UnknownAuthorityError)), errors.As(err, new(x509.HostnameError)):
 		e.Kind, e.Message = provider.KindDial, "no secure connection to the upstream"
-	case errors.As(err, &late) && late.Timeout(): // the transport's own limits, TLS handshake included
+	case ok && late.Timeout(): // the transport's own limits, TLS handshake included
 		e.Kind, e.Message = provider.KindTimeout, "the upstream did not answer in time"
 	}
 	return e
