@@ -85,6 +85,11 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision compiles the configuration. It dials nothing and writes nothing.
 func (a *App) Provision(ctx caddy.Context) error {
+	// Before anything can fail: Caddy's admin endpoint has the new registry already,
+	// and keeps it if this configuration is refused.
+	if err := metrics.register(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
 	a.logger, a.created = ctx.Logger(), time.Now()
 	repl := caddy.NewReplacer()
 	on, err := repl.ReplaceOrErr(a.Mock, false, true)
@@ -130,7 +135,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.caller = &rotation.Caller{Observer: &observer{logger: a.logger}}
-	return metrics.register(ctx.GetMetricsRegistry())
+	return nil
 }
 
 // counters outlive configurations: a reload does not send everybody to the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/universal-ai-gateway/magicproxy/openai"
@@ -17,7 +18,7 @@ func (x *exchange) relay(ctx context.Context, call rotation.Call) {
 	defer metrics.streams.Dec()
 	x.stream = openai.NewStreamWriter(x.w, time.Duration(x.h.KeepAlive))
 	// The request is not looked at again: a stream must not keep its body.
-	usage, addDone := call.Request.IncludeUsage, call.Request.Endpoint.EndsWithDone()
+	addDone := call.Request.Endpoint.EndsWithDone()
 	s, err := x.h.app.caller.Stream(ctx, call)
 	if err != nil {
 		x.failCall(err)
@@ -25,7 +26,7 @@ func (x *exchange) relay(ctx context.Context, call rotation.Call) {
 	}
 	defer s.Close()
 	x.stream.SetHeader(HeaderTarget, headerText(s.Target().String()))
-	err = relayEvents(x.stream, s, usage, addDone)
+	err = relayEvents(x.stream, s, addDone)
 	e, ok := errors.AsType[*provider.Error](err)
 	switch {
 	case err == nil:
@@ -48,14 +49,14 @@ var errClientLeft = errors.New("the client has left")
 type eventSource interface {
 	Next() (*rotation.Event, error)
 	Buffered() bool
-	Done() bool
+	UsageChunk() []byte
 }
 
 // relayEvents passes an upstream's events on, bytes as they came (contract S1):
 // what one read brought leaves in one write, from the buffer it was read into.
-// The usage chunk that only we asked for stays with us (S2). The error is
-// errClientLeft, or the stream's.
-func relayEvents(w io.Writer, s eventSource, usage, addDone bool) error {
+// The usage goes before the end (S2). The error is errClientLeft, or the
+// stream's.
+func relayEvents(w io.Writer, s eventSource, addDone bool) error {
 	var out []byte // events that stand side by side in the stream's buffer
 	write := func() error {
 		if len(out) == 0 {
@@ -67,29 +68,36 @@ func relayEvents(w io.Writer, s eventSource, usage, addDone bool) error {
 		out = nil
 		return nil
 	}
+	// finish puts the end behind what is waiting, and the usage between.
+	finish := func(end []byte) error {
+		if usage := s.UsageChunk(); len(usage) > 0 {
+			out = slices.Concat(out, usage, end)
+		} else {
+			out = slices.Concat(out, end)
+		}
+		return write()
+	}
 	for {
 		ev, err := s.Next()
-		if err != nil {
+		switch {
+		case err == io.EOF && addDone:
+			return finish([]byte(openai.Done))
+		case err == io.EOF:
+			return finish(nil)
+		case err != nil:
 			if e := write(); e != nil {
 				return e
 			}
-			if err != io.EOF {
+			return err
+		case ev.Done:
+			return finish(ev.Raw)
+		case adjacent(out, ev.Raw):
+			out = out[:len(out)+len(ev.Raw)]
+		case len(ev.Raw) > 0:
+			if err := write(); err != nil {
 				return err
 			}
-			if addDone && !s.Done() {
-				out = []byte(openai.Done)
-			}
-			return write()
-		}
-		if !ev.Info.UsageOnly || usage {
-			if !adjacent(out, ev.Raw) {
-				if err := write(); err != nil {
-					return err
-				}
-				out = ev.Raw
-			} else {
-				out = out[:len(out)+len(ev.Raw)]
-			}
+			out = ev.Raw
 		}
 		if !s.Buffered() {
 			if err := write(); err != nil {

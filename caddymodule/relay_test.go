@@ -32,9 +32,13 @@ func (r *reads) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func streamOf(t testing.TB, client provider.Provider) *rotation.Stream {
+func streamOf(t testing.TB, client provider.Provider, usage bool) *rotation.Stream {
 	t.Helper()
-	req, e := openai.ParseRequest(openai.Chat, []byte(chatBody("m", true)))
+	body := chatBody("m", true)
+	if usage {
+		body = strings.Replace(body, "{", `{"stream_options":{"include_usage":true},`, 1)
+	}
+	req, e := openai.ParseRequest(openai.Chat, []byte(body))
 	if e != nil {
 		t.Fatal(e)
 	}
@@ -67,18 +71,22 @@ func TestOneWritePerRead(t *testing.T) {
 		{"event by event", reads{contentEvent, finishEvent, doneEvent}, false, writes{contentEvent, finishEvent, doneEvent}},
 		{"all at once", reads{contentEvent + contentEvent + finishEvent + doneEvent}, false, writes{contentEvent + contentEvent + finishEvent + doneEvent}},
 		{"start-up events leave with the first content", reads{roleEvent, contentEvent, finishEvent + doneEvent}, false, writes{roleEvent + contentEvent, finishEvent + doneEvent}},
-		{"usage left out", reads{contentEvent + finishEvent + usageEvent + doneEvent}, false, writes{contentEvent + finishEvent, doneEvent}},
+		{"usage left out", reads{contentEvent + finishEvent + usageEvent + doneEvent}, false, writes{contentEvent + finishEvent + doneEvent}},
 		{"usage asked for", reads{contentEvent + finishEvent + usageEvent + doneEvent}, true, writes{contentEvent + finishEvent + usageEvent + doneEvent}},
+		{"usage too early and twice", reads{usageEvent, contentEvent + usageEvent + finishEvent, doneEvent}, true, writes{contentEvent, finishEvent, usageEvent + doneEvent}},
+		{"usage without choices", reads{contentEvent + finishEvent, "data: {\"usage\":{\"total_tokens\":1}}\n\n", doneEvent}, false, writes{contentEvent + finishEvent, doneEvent}},
+		{"an end that few can read", reads{contentEvent + finishEvent, "data:\ndata:   [DONE]\n\n"}, false, writes{contentEvent + finishEvent, doneEvent}},
+		{"events without data", reads{contentEvent, "data:\n\n", ": wait\n\n", finishEvent + doneEvent}, false, writes{contentEvent, ": wait\n\n", finishEvent + doneEvent}},
 		{"an event in two reads", reads{contentEvent[:9], contentEvent[9:] + finishEvent, doneEvent}, false, writes{contentEvent + finishEvent, doneEvent}},
 		{"no [DONE]", reads{contentEvent + finishEvent}, false, writes{contentEvent + finishEvent, doneEvent}},
 		{"larger than the buffer", reads{strings.Repeat(contentEvent, 200) + finishEvent + doneEvent}, false, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			whole := strings.Join(tt.in, "")
-			s := streamOf(t, &tt.in)
+			s := streamOf(t, &tt.in, tt.usage)
 			defer s.Close()
 			var got writes
-			if err := relayEvents(&got, s, tt.usage, true); err != nil {
+			if err := relayEvents(&got, s, true); err != nil {
 				t.Fatal(err)
 			}
 			if tt.want == nil {
@@ -99,9 +107,9 @@ func (broken) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 // contract: S9
 func TestRelayStopsWhenTheClientHasLeft(t *testing.T) {
 	in := reads{contentEvent, contentEvent, finishEvent + doneEvent}
-	s := streamOf(t, &in)
+	s := streamOf(t, &in, false)
 	defer s.Close()
-	if err := relayEvents(broken{}, s, false, true); !errors.Is(err, errClientLeft) {
+	if err := relayEvents(broken{}, s, true); !errors.Is(err, errClientLeft) {
 		t.Errorf("%v", err)
 	}
 	if len(in) != 2 {
@@ -132,8 +140,8 @@ func BenchmarkRelayEvent(b *testing.B) {
 	const perStream = 100_000 // a stream may have a million events at most
 	b.ReportAllocs()
 	for left := b.N; left > 0; left -= perStream {
-		s := streamOf(b, &endless{[]byte(contentEvent)})
-		if err := relayEvents(&stops{min(left, perStream)}, s, false, true); !errors.Is(err, errClientLeft) {
+		s := streamOf(b, &endless{[]byte(contentEvent)}, false)
+		if err := relayEvents(&stops{min(left, perStream)}, s, true); !errors.Is(err, errClientLeft) {
 			b.Fatal(err)
 		}
 		s.Close()
@@ -144,8 +152,8 @@ func BenchmarkRelayEvent(b *testing.B) {
 func TestRelayEventAllocations(t *testing.T) {
 	const events = 10_000
 	perStream := testing.AllocsPerRun(5, func() {
-		s := streamOf(t, &endless{[]byte(contentEvent)})
-		_ = relayEvents(&stops{events}, s, false, true) // ends with the client leaving
+		s := streamOf(t, &endless{[]byte(contentEvent)}, false)
+		_ = relayEvents(&stops{events}, s, true) // ends with the client leaving
 		s.Close()
 	})
 	if perEvent := perStream / events; perEvent > 0.01 {

@@ -171,6 +171,10 @@ func TestRefusedReload(t *testing.T) {
 			if !cooling() {
 				t.Error("the key's state is gone")
 			}
+			var text string
+			if g.adminDo("GET", "/metrics", &text); !strings.Contains(text, `caddy_ai_gateway_keys{provider="up",state="cooling"} 1`) || !strings.Contains(text, "caddy_ai_gateway_requests_total{") {
+				t.Error("the metrics are gone")
+			}
 			if status := g.adminDo("GET", "/ai_gateway/providers/new", nil); status != 404 {
 				t.Errorf("the admin API shows a provider that never ran: %d", status)
 			}

@@ -36,14 +36,14 @@ func ScanChunk(ep Endpoint, data []byte) (ChunkInfo, error) {
 }
 
 func (c *ChunkInfo) scanChoices(s *scanner) {
-	empty := false
+	empty := true
 	s.enterObject()
 	for n := 0; ; {
 		key, ok := s.nextMember(&n)
 		if !ok {
 			break
 		}
-		switch string(key) {
+		switch string(plainKey(key)) {
 		case "choices":
 			empty = c.scanChoiceList(s) == 0
 		case "usage":
@@ -73,7 +73,7 @@ func (c *ChunkInfo) scanChoiceList(s *scanner) (count int) {
 			if !ok {
 				break
 			}
-			switch string(key) {
+			switch string(plainKey(key)) {
 			case "index":
 				index, _ = strconv.Atoi(string(s.value()))
 			case "finish_reason":
@@ -106,7 +106,7 @@ func (c *ChunkInfo) scanDelta(s *scanner) {
 		if !ok {
 			return
 		}
-		role := string(key) == "role"
+		role := string(plainKey(key)) == "role"
 		if v := s.value(); !role && !vacant(v) {
 			c.Content = true
 		}
@@ -123,7 +123,7 @@ func (c *ChunkInfo) scanResponse(s *scanner) {
 		if !ok {
 			break
 		}
-		switch string(key) {
+		switch string(plainKey(key)) {
 		case "type":
 			kind = s.value()
 		case "delta":
@@ -183,7 +183,7 @@ func scanAnswer(s *scanner) (a Answer) {
 		if !ok {
 			return a
 		}
-		switch string(key) {
+		switch string(plainKey(key)) {
 		case "usage":
 			a.Usage, a.HasUsage = scanUsage(s)
 		case "error":

@@ -30,16 +30,17 @@ type Request struct {
 	Model    string
 	Stream   bool
 
-	// Choices is how many answers are asked for: n, or 1.
+	// Choices is how many answers are asked for: n, or 1, for every prompt.
 	Choices int
 
 	// IncludeUsage is the client's own stream_options.include_usage.
 	IncludeUsage bool
 
-	body   []byte
-	fields []field
-	inline [16]field
-	seen   [knownFields]int16 // index into fields + 1
+	body    []byte
+	fields  []field
+	inline  [16]field
+	prompts int                // of a completion
+	seen    [knownFields]int16 // index into fields + 1
 }
 
 // field is a top-level member: where its key begins and ends (quotes included)
@@ -161,6 +162,9 @@ func ParseRequest(ep Endpoint, body []byte) (*Request, *Error) {
 	if s.end(); s.fault != "" {
 		return nil, InvalidRequest("", "We could not parse the JSON body of your request: %v.", s.err())
 	}
+	if r.prompts > 1 {
+		r.Choices *= r.prompts
+	}
 	if r.seen[fModel] == 0 {
 		return nil, InvalidRequest("model", "You must provide a model parameter.")
 	}
@@ -262,6 +266,11 @@ func (r *Request) read(f int, s *scanner) *Error {
 			return InvalidRequest("stream", "Invalid type for 'stream': expected a boolean.")
 		}
 		return nil
+	case fPrompt:
+		if r.Endpoint == Completions {
+			r.prompts = countPrompts(s)
+			return nil
+		}
 	case fStreamOptions:
 		return r.readStreamOptions(s)
 	case fTools:
@@ -453,6 +462,26 @@ func PeekModel(body []byte) string {
 		return ""
 	}
 	return doc.Model
+}
+
+// countPrompts goes over a completion's prompt: a text, tokens, or an array of
+// either, each of which gets answers of its own.
+func countPrompts(s *scanner) int {
+	if s.peek() != '[' {
+		s.skip()
+		return 1
+	}
+	s.enterArray()
+	n, tokens := 0, false
+	for s.nextElement(&n) {
+		c := s.peek()
+		tokens = c != '"' && c != '['
+		s.skip()
+	}
+	if tokens || n == 0 {
+		return 1
+	}
+	return n
 }
 
 // Body returns the body as it came. It must not be changed.

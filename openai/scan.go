@@ -1,6 +1,9 @@
 package openai
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+)
 
 // MaxDepth bounds how deep a document may nest (security X9).
 const MaxDepth = 64
@@ -167,10 +170,25 @@ func vacant(v []byte) bool {
 	switch len(v) {
 	case 0:
 		return true
+	case 1:
+		return v[0] == '0'
 	case 2:
 		return string(v) == `""` || string(v) == "[]" || string(v) == "{}"
+	case 4:
+		return string(v) == "null"
+	case 5:
+		return string(v) == "false"
 	}
-	return string(v) == "null"
+	c := v[0]
+	return (c == '{' || c == '[') && len(bytes.TrimSpace(v[1:len(v)-1])) == 0
+}
+
+// plainKey undoes the escapes of a key, which hardly any has.
+func plainKey(key []byte) []byte {
+	if bytes.IndexByte(key, '\\') < 0 {
+		return key
+	}
+	return []byte(unquote(key))
 }
 
 // skip goes over the next value.

@@ -36,7 +36,7 @@ func scanUsage(s *scanner) (u Usage, ok bool) {
 		if !more {
 			break
 		}
-		switch string(key) {
+		switch string(plainKey(key)) {
 		case "prompt_tokens", "input_tokens":
 			u.Prompt = count(s.value())
 		case "completion_tokens", "output_tokens":
@@ -67,7 +67,7 @@ func detail(s *scanner, name string) (v int64) {
 		if !ok {
 			return v
 		}
-		hit := string(key) == name
+		hit := string(plainKey(key)) == name
 		if x := s.value(); hit {
 			v = count(x)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -183,8 +184,9 @@ func ParseRetryAfter(v string, now time.Time) time.Duration {
 		return 0
 	}
 	var d time.Duration
-	if s, err := strconv.ParseFloat(v, 64); err == nil {
-		if !(s > 0) { // also NaN
+	if strings.Trim(v, "0123456789.") == "" { // nothing else of what ParseFloat takes
+		s, err := strconv.ParseFloat(v, 64)
+		if err != nil {
 			return 0
 		}
 		d = time.Duration(min(s, maxRetryAfter.Seconds()) * float64(time.Second))

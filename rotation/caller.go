@@ -143,6 +143,7 @@ type run struct {
 	endpoint openai.Endpoint
 	stream   bool
 	choices  int
+	usage    bool // the client wants it
 
 	tried   []pair      // never used again
 	spent   []*keyState // refused as keys: no use for other targets either
@@ -169,7 +170,7 @@ type pair struct {
 
 func (c *Caller) run(ctx context.Context, call Call, try func(*attempt) *provider.Error) error {
 	r := &run{
-		Caller: c, Call: call, ctx: ctx, endpoint: call.Request.Endpoint, stream: call.Request.Stream, choices: call.Request.Choices,
+		Caller: c, Call: call, ctx: ctx, endpoint: call.Request.Endpoint, stream: call.Request.Stream, choices: call.Request.Choices, usage: call.Request.IncludeUsage,
 		keys: keyBudget, retries: retryBudget,
 	}
 	if r.Trace == nil {

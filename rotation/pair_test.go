@@ -1,9 +1,12 @@
 package rotation
 
 import (
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/universal-ai-gateway/magicproxy/openai"
 	"github.com/universal-ai-gateway/magicproxy/provider"
 )
 
@@ -64,6 +67,63 @@ func TestTruncatedBeforeTheSecondChoice(t *testing.T) {
 		if (broken == nil) != tt.whole {
 			t.Errorf("%q: %v", tt.body, broken)
 		}
+	}
+}
+
+// A completion has an answer for every prompt.
+//
+// contract: S4
+func TestTruncatedBeforeTheSecondPrompt(t *testing.T) {
+	one := `data: {"choices":[{"index":0,"text":"a","finish_reason":"stop"}]}` + "\n\n"
+	for prompt, whole := range map[string]bool{`"a"`: true, `[1,2,3]`: true, `["a"]`: true, `["a","b"]`: false, `[[1],[2]]`: false} {
+		_, ta := serve(t, sends(one)).provider(t, "a")
+		req, e := openai.ParseRequest(openai.Completions, []byte(`{"model":"x","stream":true,"prompt":`+prompt+`}`))
+		if e != nil {
+			t.Fatal(e)
+		}
+		s, err := new(Caller).Stream(t.Context(), Call{Route: Route{Chain: inOrder(ta)}, Request: req})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, broken := rest(s)
+		s.Close()
+		if (broken == nil) != whole {
+			t.Errorf("prompt %s: %v", prompt, broken)
+		}
+	}
+}
+
+// A whole answer whose upstream does not hang up is no failure.
+//
+// contract: S4
+func TestUpstreamThatStaysAfterTheAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		res := ask(t, inOrder(timed(paced(0, step{0, helloEvent}, step{0, finishEvent}, step{time.Hour, ""}))), true)
+		if res.err != nil || res.broken != nil || res.text != helloEvent+finishEvent {
+			t.Errorf("%+v", res)
+		}
+	})
+}
+
+// Events that say nothing, and those that say it is over.
+func TestOddEvents(t *testing.T) {
+	for body, kind := range map[string]provider.Kind{
+		helloEvent + "event: error\n\n":                                        provider.KindErrorEvent,
+		helloEvent + "event: error\ndata: [DONE]\n\n":                          provider.KindErrorEvent,
+		helloEvent + `data: {"\u0065rror":{"message":"no"}}` + "\n\n":          provider.KindErrorEvent,
+		helloEvent + `data: {"error":false,"choices":[]}` + "\n\n" + doneEvent: provider.KindOK,
+		helloEvent + `data: {"error":{ },"choices":[]}` + "\n\n" + doneEvent:   provider.KindOK,
+		helloEvent + "data: " + strings.Repeat("x", 2<<20) + "\n\n":            provider.KindBroken,
+	} {
+		_, ta := serve(t, sends(body)).provider(t, "a")
+		res := ask(t, inOrder(ta), true)
+		if kind == provider.KindOK {
+			if res.broken != nil {
+				t.Errorf("%.80q: %v", body, res.broken)
+			}
+			continue
+		}
+		wantKind(t, res.broken, kind)
 	}
 }
 

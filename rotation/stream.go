@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math/bits"
 	"time"
@@ -40,6 +41,7 @@ type Stream struct {
 	pending bool // ev is the first content event, and Next has not handed it out
 
 	events, bytes int
+	usage         []byte
 
 	// What has been seen: choices that occurred and those that finished.
 	choices, finishes uint64
@@ -69,6 +71,11 @@ func (s *Stream) Target() *Target { return s.attempt.target }
 // Done reports whether the upstream ended the stream with [DONE].
 func (s *Stream) Done() bool { return s.done }
 
+// UsageChunk returns the chunk that carries the usage, if the client asked for
+// one and the upstream has sent it: it leaves once, and last (contract S2), so
+// Next does not show it. It stays the stream's.
+func (s *Stream) UsageChunk() []byte { return s.usage }
+
 // begin opens the stream and reads up to the first content.
 func (s *Stream) begin() *provider.Error {
 	a := s.attempt
@@ -96,7 +103,7 @@ func (s *Stream) begin() *provider.Error {
 			continue
 		}
 		if ev.Info.UsageOnly && !begun {
-			continue // it comes last, and once (contract S2); this one is counted
+			continue // see UsageChunk
 		}
 		n++
 		if len(held) > 0 || !begun {
@@ -169,8 +176,14 @@ func (s *Stream) next() error {
 		return io.EOF
 	case err == io.EOF:
 		return s.broken("upstream's stream ended before its answer did", io.ErrUnexpectedEOF)
+	case errors.Is(err, openai.ErrLineTooLong), errors.Is(err, openai.ErrEventTooLong):
+		return s.broken("upstream sent more at once than is taken", err)
 	case err != nil:
-		return provider.AsError(a.ctx, err)
+		e := provider.AsError(a.ctx, err)
+		if finished && errors.Is(e.Err, provider.ErrIdleTimeout) {
+			return io.EOF // the answer is whole, the upstream forgot to say so
+		}
+		return e
 	}
 	s.events++
 	s.bytes += len(raw.Raw)
@@ -180,18 +193,24 @@ func (s *Stream) next() error {
 	ev := &s.ev
 	*ev = Event{Raw: raw.Raw, Data: raw.Data}
 	data := bytes.TrimSpace(raw.Data)
+	failed := string(raw.Type) == "error"
 	switch {
-	case openai.IsDone(data):
+	case openai.IsDone(data) && !failed:
 		s.done, ev.Done = true, true
-		if raw.Partial {
-			ev.Raw = []byte(openai.Done)
+		if raw.Partial || !bytes.Equal(raw.Data, data) {
+			ev.Raw = []byte(openai.Done) // as every client reads it
 		}
 		return nil
 	case raw.Partial && finished:
 		return io.EOF
 	case raw.Partial:
 		return s.broken("upstream's stream ended within an event", io.ErrUnexpectedEOF)
+	case failed && (len(data) == 0 || openai.IsDone(data)):
+		return a.event(nil)
 	case len(data) == 0:
+		if bytes.Contains(raw.Raw, []byte("data")) {
+			ev.Raw = nil // no comment: clients would take it for an event, and it is none
+		}
 		return nil
 	}
 	if ev.Info, err = openai.ScanChunk(a.run.endpoint, data); err != nil {
@@ -200,13 +219,19 @@ func (s *Stream) next() error {
 	if ev.Info.Error != nil {
 		return a.event(ev.Info.Error)
 	}
-	if string(raw.Type) == "error" {
+	if failed {
 		return a.event(data)
 	}
 	s.choices |= ev.Info.Choices
 	s.finishes |= ev.Info.Finishes
 	if ev.Info.HasUsage {
 		a.count(ev.Info.Usage)
+	}
+	if ev.Info.UsageOnly {
+		if a.run.usage {
+			s.usage = append(s.usage[:0], ev.Raw...)
+		}
+		ev.Raw = nil
 	}
 	return nil
 }

@@ -192,7 +192,7 @@ func TestStreamBuffered(t *testing.T) {
 		}
 		n += len(ev.Raw)
 	}
-	if n != len(wholeStream) || !s.Done() {
-		t.Errorf("%d of %d bytes without reading", n, len(wholeStream))
+	if n != len(wholeStream)-len(usageEvent) || !s.Done() {
+		t.Errorf("%d of %d bytes without reading", n, len(wholeStream)-len(usageEvent))
 	}
 }

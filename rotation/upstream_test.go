@@ -124,7 +124,7 @@ func direct(t *Target) *Chain { return &Chain{Name: t.String(), Main: []*Target{
 
 func request(t testing.TB, stream bool) *openai.Request {
 	t.Helper()
-	return parse(t, fmt.Sprintf(`{"model":"x","messages":[{"role":"user","content":"hi"}],"stream":%v}`, stream))
+	return parse(t, fmt.Sprintf(`{"model":"x","messages":[{"role":"user","content":"hi"}],"stream":%v,"stream_options":{"include_usage":true}}`, stream))
 }
 
 func parse(t testing.TB, body string) *openai.Request {
@@ -181,11 +181,14 @@ func rest(s *Stream) (string, error) {
 	var text strings.Builder
 	for {
 		ev, err := s.Next()
-		if err == io.EOF {
+		switch {
+		case err == io.EOF:
+			text.Write(s.UsageChunk())
 			return text.String(), nil
-		}
-		if err != nil {
+		case err != nil:
 			return text.String(), err
+		case ev.Done: // the usage goes before it
+			return text.String() + string(s.UsageChunk()) + string(ev.Raw), nil
 		}
 		text.Write(ev.Raw)
 	}
