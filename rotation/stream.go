@@ -68,9 +68,6 @@ type Event struct {
 // Target says who answers.
 func (s *Stream) Target() *Target { return s.attempt.target }
 
-// Done reports whether the upstream ended the stream with [DONE].
-func (s *Stream) Done() bool { return s.done }
-
 // UsageChunk returns the chunk that carries the usage, if the client asked for
 // one and the upstream has sent it: it leaves once, and last (contract S2), so
 // Next does not show it. It stays the stream's.

@@ -192,7 +192,7 @@ func TestStreamBuffered(t *testing.T) {
 		}
 		n += len(ev.Raw)
 	}
-	if n != len(wholeStream)-len(usageEvent) || !s.Done() {
+	if n != len(wholeStream)-len(usageEvent) || !s.done {
 		t.Errorf("%d of %d bytes without reading", n, len(wholeStream)-len(usageEvent))
 	}
 }

@@ -142,26 +142,32 @@ func known[V any](m map[string]V) string {
 // Has reports whether Lookup would find something. It remembers nothing of what
 // was asked.
 func (t *Table) Has(name string) bool {
-	if t.Named(name) {
-		return true
-	}
-	provider, model, _ := strings.Cut(name, "/")
-	return t.providers[provider] != nil && model != ""
+	p, _ := t.unnamed(name)
+	return p != nil || t.Named(name)
 }
 
 // Lookup returns the chain of a tier, an alias or provider/model, nil for a name
 // that nothing answers. Models that the configuration does not name are found by
-// their provider: the first slash splits.
+// their provider.
 func (t *Table) Lookup(name string) *Chain {
 	if c, ok := t.chains[name]; ok {
 		return c
 	}
-	if !t.Has(name) {
+	p, model := t.unnamed(name)
+	if p == nil {
 		return nil
 	}
-	provider, model, _ := strings.Cut(name, "/")
-	p := t.providers[provider]
 	return &Chain{Name: name, Main: []*Target{NewTarget(p, model)}, Direct: true}
+}
+
+// unnamed reads a name as provider/model, whatever the model: the first slash
+// splits. The provider is nil if there is none of that name.
+func (t *Table) unnamed(name string) (p *Provider, model string) {
+	provider, model, _ := strings.Cut(name, "/")
+	if model == "" {
+		return nil, ""
+	}
+	return t.providers[provider], model
 }
 
 // Names lists what the configuration names, sorted: tiers, aliases and models.
