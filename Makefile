@@ -14,7 +14,7 @@ BENCH    ?=
 # What `make run` proposes to ask for: the first tier of Caddyfile.example.
 MODEL = $(shell awk '$$1 == "tier" { print $$2; exit }' Caddyfile.example)
 
-.PHONY: help build run sdk test race fuzz bench bench-gateway lint example cross xcaddy vuln clean
+.PHONY: help build run sdk mcp test race fuzz bench bench-gateway mcp-conformance lint example cross xcaddy vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -30,11 +30,17 @@ run: build ## build, print a line to try, and start on :8001 with Caddyfile.exam
 sdk: ## install the OpenAI SDKs that the tests use, once (needs python3 and npm)
 	scripts/sdk
 
-test: sdk ## run all tests
+mcp: ## install the real tool servers and the conformance suite that the tests use, once (needs npm)
+	scripts/mcp
+
+test: sdk mcp ## run all tests
 	go test -shuffle=on ./...
 
-race: sdk ## run all tests with the race detector (needs a C compiler)
+race: sdk mcp ## run all tests with the race detector (needs a C compiler)
 	go test -race -shuffle=on ./...
+
+mcp-conformance: mcp ## run the client scenarios of the MCP conformance suite, and count
+	go test -count=1 -v ./mcp/conformance
 
 fuzz: ## run each fuzz target for FUZZTIME (20s)
 	scripts/fuzz $(FUZZTIME)

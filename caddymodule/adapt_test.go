@@ -148,7 +148,7 @@ func TestExamplesShowEveryWord(t *testing.T) {
 			line = token.Line
 		}
 	}
-	for _, word := range slices.Concat(globalWords, hostWords, tierWords, openaiWords, mockWords, handlerWords) {
+	for _, word := range slices.Concat(globalWords, hostWords, tierWords, openaiWords, mockWords, handlerWords, serverWords, patternWords, agentWords) {
 		if !shown[word] {
 			t.Errorf("neither example shows %s", word)
 		}

@@ -3,15 +3,11 @@ package caddymodule
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
+	"net/url"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
-
-	"github.com/universal-ai-gateway/magicproxy/rotation"
 )
 
 func init() {
@@ -20,10 +16,15 @@ func init() {
 
 // Admin adds the gateway to Caddy's admin API:
 //
-//	GET  /ai_gateway/providers                        the states of all
-//	GET  /ai_gateway/providers/<name>                 of one
-//	POST /ai_gateway/providers/<name>/reset           make its keys and models healthy
-//	POST /ai_gateway/providers/<name>/keys/<id>/reset make one key healthy
+//	GET  /ai_gateway/providers                           the states of all
+//	GET  /ai_gateway/providers/<name>                    of one
+//	POST /ai_gateway/providers/<name>/reset              make its keys and models healthy
+//	POST /ai_gateway/providers/<name>/keys/<id>/reset    make one key healthy
+//	GET  /ai_gateway/agents                              the agents and their tools
+//	GET  /ai_gateway/mcp                                 tool servers: breakers, tools, pins
+//	GET  /ai_gateway/mcp/<server>                        one of them
+//	POST /ai_gateway/mcp/refresh                         list the tools of all anew
+//	POST /ai_gateway/mcp/tools/<server>/<tool>/approve   accept a tool's changed definition
 //
 // Keys show as the beginning of their SHA-256. Every request looks the running
 // configuration up: the admin endpoint is replaced before a new configuration
@@ -42,68 +43,30 @@ func (a *Admin) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{{Pattern: adminPath, Handler: caddy.AdminHandlerFunc(a.serve)}}
 }
 
-// providerStatus is what operators see of a provider.
-type providerStatus struct {
-	Name    string                     `json:"name"`
-	Active  int                        `json:"active"`
-	Waiting int                        `json:"waiting"`
-	Keys    []rotation.KeyStatus       `json:"keys"`
-	Models  map[string]rotation.Status `json:"models"`
-}
-
-func statusOf(table *rotation.Table, p *rotation.Provider) providerStatus {
-	now := time.Now()
-	named := func(model string) bool { return table.Named(p.Name + "/" + model) }
-	s := providerStatus{Name: p.Name, Keys: p.KeyStatuses(now), Models: p.TargetStatuses(now, named)}
-	s.Active, s.Waiting = p.Load()
-	return s
-}
-
 func (a *Admin) serve(w http.ResponseWriter, r *http.Request) error {
 	app := runningApp()
 	if app == nil {
 		return apiError(http.StatusNotFound, "the running configuration has no ai_gateway")
 	}
-	parts := strings.Split(strings.TrimPrefix(r.URL.Path, adminPath), "/")
-	if parts[0] != "providers" {
-		return apiError(http.StatusNotFound, "unknown path %s", r.URL.Path)
+	// The names of tools may have slashes in them, escaped.
+	parts := strings.Split(strings.TrimPrefix(r.URL.EscapedPath(), adminPath), "/")
+	for i, p := range parts {
+		var err error
+		if parts[i], err = url.PathUnescape(p); err != nil {
+			return apiError(http.StatusBadRequest, "path: %v", err)
+		}
 	}
-	providers := app.table.Providers()
-	if len(parts) == 1 {
-		if err := need(r, http.MethodGet); err != nil {
-			return err
+	switch parts[0] {
+	case "providers":
+		return app.adminProviders(w, r, parts[1:])
+	case "mcp":
+		return app.adminServers(w, r, parts[1:])
+	case "agents":
+		if len(parts) == 1 {
+			return app.adminAgents(w, r)
 		}
-		all := []providerStatus{}
-		for _, name := range slices.Sorted(maps.Keys(providers)) {
-			all = append(all, statusOf(app.table, providers[name]))
-		}
-		return reply(w, all)
 	}
-	p := providers[parts[1]]
-	if p == nil {
-		return apiError(http.StatusNotFound, "unknown provider %q", parts[1])
-	}
-	switch {
-	case len(parts) == 2:
-		if err := need(r, http.MethodGet); err != nil {
-			return err
-		}
-	case len(parts) == 3 && parts[2] == "reset":
-		if err := need(r, http.MethodPost); err != nil {
-			return err
-		}
-		p.Reset("")
-	case len(parts) == 5 && parts[2] == "keys" && parts[4] == "reset":
-		if err := need(r, http.MethodPost); err != nil {
-			return err
-		}
-		if parts[3] == "" || !p.Reset(parts[3]) {
-			return apiError(http.StatusNotFound, "provider %s has no key %q", p.Name, parts[3])
-		}
-	default:
-		return apiError(http.StatusNotFound, "unknown path %s", r.URL.Path)
-	}
-	return reply(w, statusOf(app.table, p))
+	return apiError(http.StatusNotFound, "unknown path %s", r.URL.Path)
 }
 
 func need(r *http.Request, method string) error {

@@ -32,6 +32,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/universal-ai-gateway/magicproxy/agentruntime"
 	"github.com/universal-ai-gateway/magicproxy/provider/mock"
 	"github.com/universal-ai-gateway/magicproxy/rotation"
 	"github.com/universal-ai-gateway/magicproxy/users"
@@ -58,6 +59,15 @@ type App struct {
 	// Tiers are lists of targets that clients use as a model, by name.
 	Tiers map[string]*Tier `json:"tiers,omitempty"`
 
+	// Agents are models that reason and call tools, by name.
+	Agents map[string]*Agent `json:"agents,omitempty"`
+
+	// Patterns are ways to reason, beside the built-in ones, by name.
+	Patterns map[string]*Pattern `json:"patterns,omitempty"`
+
+	// MCP are the servers whose tools agents may use, by name.
+	MCP map[string]*ToolServer `json:"mcp,omitempty"`
+
 	// What Provision makes of it. Handlers read it, and nobody changes it.
 	logger  *zap.Logger
 	mock    bool
@@ -65,7 +75,10 @@ type App struct {
 	tokens  users.Tokens
 	table   *rotation.Table
 	caller  *rotation.Caller
-	pooled  []stateKey
+	servers map[string]toolServer
+	agents  map[string]*agentruntime.Agent // by all of their names
+	manager *agentruntime.Manager
+	release []func() error // gives back what is pooled
 }
 
 // Tier is a list of targets.
@@ -135,7 +148,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.caller = &rotation.Caller{Observer: &observer{logger: a.logger}}
-	return nil
+	if err := a.provisionServers(ctx, repl); err != nil {
+		return err
+	}
+	return a.provisionAgents(repl)
 }
 
 // counters outlive configurations: a reload does not send everybody to the
@@ -211,7 +227,7 @@ func (a *App) provisionProvider(ctx caddy.Context, repl *caddy.Replacer, name st
 	}
 	key := stateKey{name, address}
 	r.Bind(loadState(key), secrets)
-	a.pooled = append(a.pooled, key)
+	a.release = append(a.release, func() error { _, err := states.Delete(key); return err })
 	return r, nil
 }
 
@@ -223,13 +239,12 @@ func (a *App) Stop() error { return nil }
 
 // Cleanup gives the pooled states back. Requests under way keep theirs.
 func (a *App) Cleanup() error {
-	for _, key := range a.pooled {
-		if _, err := states.Delete(key); err != nil {
-			return err
-		}
+	var all error
+	for _, release := range a.release {
+		all = errors.Join(all, release())
 	}
-	a.pooled = nil
-	return nil
+	a.release = nil
+	return all
 }
 
 // states outlive configurations, so that an edit elsewhere does not make keys

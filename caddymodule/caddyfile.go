@@ -41,7 +41,7 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 	return httpcaddyfile.App{Name: "ai_gateway", Value: caddyconfig.JSON(app, nil)}, nil
 }
 
-var globalWords = []string{"mock", "provider", "tier", "token"}
+var globalWords = []string{"mock", "provider", "tier", "token", "mcp", "pattern", "agent"}
 
 // UnmarshalCaddyfile sets up the app from the global option. Syntax:
 //
@@ -54,6 +54,15 @@ var globalWords = []string{"mock", "provider", "tier", "token"}
 //		tier <name> {
 //			rotate   <target...>
 //			fallback <target...>
+//		}
+//		mcp <name> <url> | <name> stdio <command> [<argument...>] {
+//			...
+//		}
+//		pattern <name> {
+//			...
+//		}
+//		agent <name> {
+//			...
 //		}
 //	}
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -73,6 +82,12 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = a.unmarshalProvider(r)
 		case "tier":
 			err = a.unmarshalTier(r)
+		case "mcp":
+			err = a.unmarshalToolServer(r)
+		case "pattern":
+			err = a.unmarshalPattern(r)
+		case "agent":
+			err = a.unmarshalAgent(r)
 		default:
 			err = unknownWord(d, globalPlace, globalWords)
 		}
@@ -137,14 +152,15 @@ func (a *App) unmarshalTier(r *reader) error {
 		return r.Errf("tier %q: %s", name, modelNameRule)
 	case a.Tiers[name] != nil:
 		return r.Errf("tier %s: already specified", name)
+	case a.claimed(name) != "":
+		return r.Errf("tier %s: the name is that of %s", name, a.claimed(name))
 	case a.Tiers == nil:
 		a.Tiers = make(map[string]*Tier)
 	}
 	t := new(Tier)
 	for nesting := r.Nesting(); r.NextBlock(nesting); {
 		var list *[]string
-		word := r.Val()
-		switch word {
+		switch r.Val() {
 		case "rotate":
 			list = &t.Rotate
 		case "fallback":
@@ -152,14 +168,9 @@ func (a *App) unmarshalTier(r *reader) error {
 		default:
 			return unknownWord(r.Dispenser, "tier "+name, tierWords)
 		}
-		targets, err := r.args(1, many, "at least one target")
+		targets, err := r.list("targets", "at least one target")
 		if err != nil {
 			return err
-		}
-		for _, target := range targets {
-			if strings.HasSuffix(target, ",") {
-				return r.Errf("%s: targets are separated by blanks, without commas", word)
-			}
 		}
 		*list = append(*list, targets...)
 	}
@@ -173,17 +184,27 @@ func (a *App) unmarshalTier(r *reader) error {
 // unknownWord is the error for a word nobody knows.
 func unknownWord(d *caddyfile.Dispenser, where string, allowed []string) error {
 	allowed = slices.Sorted(slices.Values(allowed))
-	return d.Errf("%s: unknown option '%s' (allowed: %s)%s", where, d.Val(), strings.Join(allowed, ", "), belongs(d.Val(), where))
+	return d.Errf("%s: unknown option '%s' (allowed: %s)%s", where, d.Val(), strings.Join(allowed, ", "), belongs(d.Val()))
 }
 
 // belongs says where a word does have a meaning.
-func belongs(word, where string) string {
-	for place, words := range map[string][]string{globalPlace: globalWords, handlerPlace: handlerWords, "block of a provider": hostWords} {
-		if place != where && slices.Contains(words, word) {
-			return "; it belongs into the " + place
+func belongs(word string) string {
+	var places []string
+	for _, p := range []struct {
+		name  string
+		words []string
+	}{
+		{globalPlace, globalWords}, {handlerPlace, handlerWords}, {"block of a provider", hostWords}, {"block of a tier", tierWords},
+		{"block of a tool server", serverWords}, {"block of a pattern", patternWords}, {"block of an agent", agentWords},
+	} {
+		if slices.Contains(p.words, word) {
+			places = append(places, p.name)
 		}
 	}
-	return ""
+	if places == nil {
+		return ""
+	}
+	return "; it belongs into the " + strings.Join(places, " or the ")
 }
 
 // unsetHint explains secrets that are not there.
@@ -304,6 +325,9 @@ func (r *reader) number(word, v string, least int) (int, error) {
 	return n, nil
 }
 
+// maxSize is 1 GiB: offsets in a body are 32 bits.
+const maxSize = 1 << 30
+
 // size reads a number of bytes such as 20MiB.
 func (r *reader) size() (int64, error) {
 	word := r.Val()
@@ -311,9 +335,8 @@ func (r *reader) size() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	const most = 1 << 30 // offsets in a body are 32 bits
 	n, err := humanize.ParseBytes(v)
-	if err != nil || n == 0 || n > most {
+	if err != nil || n == 0 || n > maxSize {
 		return 0, r.Errf("%s: %q is not a size such as 20MiB, up to 1GiB", word, v)
 	}
 	return int64(n), nil

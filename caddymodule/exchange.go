@@ -23,6 +23,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/universal-ai-gateway/magicproxy/agentruntime"
 	"github.com/universal-ai-gateway/magicproxy/glob"
 	"github.com/universal-ai-gateway/magicproxy/openai"
 	"github.com/universal-ai-gateway/magicproxy/provider"
@@ -46,6 +47,8 @@ type exchange struct {
 	start   time.Time
 	took    time.Duration // the whole, once it has ended
 	reading time.Duration // of the request's body
+
+	agentRun *agentruntime.Run // if an agent answers
 
 	stream  *openai.StreamWriter
 	wrote   bool // an answer without stream has begun
@@ -103,6 +106,10 @@ func (x *exchange) serve() {
 		}
 		return
 	}
+	if rest, ok := strings.CutPrefix(path, prefix+"/sessions/"); ok && rest != "" {
+		x.session(rest)
+		return
+	}
 	x.fail(openai.UnknownURL(openai.Cut(x.r.Method, 32), openai.Cut(path, 256)))
 }
 
@@ -131,15 +138,19 @@ func (x *exchange) complete(ep openai.Endpoint) {
 	}
 	x.model = req.Model
 	switch {
-	case !x.h.app.table.Has(req.Model):
+	case !x.h.app.has(req.Model):
 		x.fail(openai.ModelNotFound(openai.Cut(req.Model, 128)))
 		return
 	case !glob.Any(x.h.Allow, req.Model):
 		x.fail(openai.NotAllowed(req.Model))
 		return
 	}
-	chain := x.h.app.table.Lookup(req.Model)
 	ctx := callContext{x.r.Context(), x.id}
+	if agent := x.h.app.agents[req.Model]; agent != nil {
+		x.run(ctx, agent, req)
+		return
+	}
+	chain := x.h.app.table.Lookup(req.Model)
 	call := rotation.Call{Route: chain.Route(ctx), Request: req, Trace: &x.trace}
 	if req.Stream {
 		x.relay(ctx, call)

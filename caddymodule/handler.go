@@ -16,8 +16,8 @@ func init() {
 }
 
 // Handler answers OpenAI's API: /v1/chat/completions, /v1/completions,
-// /v1/embeddings, /v1/responses and /v1/models. Every other path that reaches it
-// is answered with OpenAI's 404.
+// /v1/embeddings, /v1/responses and /v1/models, and beside it the sessions of agents
+// at /v1/sessions. Every other path that reaches it is answered with OpenAI's 404.
 //
 // It sets these placeholders:
 //
@@ -28,6 +28,8 @@ func init() {
 // `{http.ai_gateway.model}` | The model asked for
 // `{http.ai_gateway.target}` | The provider/model that answered, or was tried last
 // `{http.ai_gateway.attempts}` | How many upstream attempts were made
+// `{http.ai_gateway.turns}` | How many model calls an agent's run took; 0 for a plain model
+// `{http.ai_gateway.tool_calls}` | How many tools it called
 // `{http.ai_gateway.outcome}` | ok, canceled, or whose trouble it was: caller, policy, provider, gateway
 // `{http.ai_gateway.prompt_tokens}` | Tokens of the prompt, as the upstream counts them
 // `{http.ai_gateway.completion_tokens}` | Tokens of the answer
@@ -99,7 +101,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.logger.Warn("nobody has a token: unless an earlier handler says who calls, every request is answered with 401 (token <user> <secret> in the global options, or auth off)")
 	}
 	for _, glob := range h.Allow {
-		if !strings.ContainsAny(glob, "*?/") && !h.app.table.Named(glob) {
+		if !strings.ContainsAny(glob, "*?/") && !h.app.named(glob) {
 			h.logger.Warn("allow names a model that the configuration does not have", zap.String("model", glob))
 		}
 	}

@@ -21,6 +21,10 @@ type metricSet struct {
 	firstContent               *prometheus.HistogramVec
 	overhead                   prometheus.Histogram
 	streams                    prometheus.Gauge
+
+	runs, recovered                        *prometheus.CounterVec
+	turns, toolSeconds                     *prometheus.HistogramVec
+	toolCalls, breakerChanges, toolChanges *prometheus.CounterVec
 }
 
 func newMetricSet() *metricSet {
@@ -44,13 +48,30 @@ func newMetricSet() *metricSet {
 			"Time a request spent in the gateway itself, without waiting for upstreams.",
 			[]float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .05, .25})),
 		streams: prometheus.NewGauge(prometheus.GaugeOpts(name("streams_in_flight", "Streams being answered."))),
+		runs: prometheus.NewCounterVec(prometheus.CounterOpts(name("agent_runs_total",
+			"Runs of agents, by the finish_reason of their answers, or error.")), []string{"agent", "reason"}),
+		turns: prometheus.NewHistogramVec(histogram("agent_turns",
+			"Model calls that a run took.", []float64{1, 2, 3, 4, 6, 8, 11, 16, 32}), []string{"agent"}),
+		recovered: prometheus.NewCounterVec(prometheus.CounterOpts(name("recovered_calls_total",
+			"Tool calls that were not as they should be and could be read all the same, by what it took.")), []string{"how"}),
+		toolCalls: prometheus.NewCounterVec(prometheus.CounterOpts(name("tool_calls_total",
+			"Calls of tools, by how they ended.")), []string{"server", "outcome"}),
+		toolSeconds: prometheus.NewHistogramVec(histogram("tool_call_seconds",
+			"Time that calls of tools took.", []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}), []string{"server"}),
+		breakerChanges: prometheus.NewCounterVec(prometheus.CounterOpts(name("breaker_changes_total",
+			"Changes of tool servers' circuit breakers, by the state they changed to.")), []string{"server", "to"}),
+		toolChanges: prometheus.NewCounterVec(prometheus.CounterOpts(name("tool_definition_changes_total",
+			"Definitions of tools that are no longer what they were when first seen.")), []string{"server"}),
 	}
 }
 
 // register adds the collectors to a configuration's registry. The states of keys
 // and targets are read when they are asked for.
 func (m *metricSet) register(r *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{m.requests, m.attempts, m.tokens, m.firstContent, m.overhead, m.streams, stateCollector{}} {
+	for _, c := range []prometheus.Collector{
+		m.requests, m.attempts, m.tokens, m.firstContent, m.overhead, m.streams, m.runs, m.turns, m.recovered,
+		m.toolCalls, m.toolSeconds, m.breakerChanges, m.toolChanges, stateCollector{},
+	} {
 		if err := r.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
 			return err
 		}
@@ -66,7 +87,7 @@ const otherModel = "other"
 func (m *metricSet) finish(x *exchange) {
 	model := ""
 	if x.model != "" {
-		if model = otherModel; x.h.app.table.Named(x.model) {
+		if model = otherModel; x.h.app.named(x.model) {
 			model = x.model
 		}
 	}
@@ -104,14 +125,16 @@ func (m *metricSet) attempt(a rotation.Attempt) {
 type stateCollector struct{}
 
 var (
-	keysDesc = prometheus.NewDesc("caddy_ai_gateway_keys", "API keys by state.", []string{"provider", "state"}, nil)
-	callDesc = prometheus.NewDesc("caddy_ai_gateway_calls_in_flight", "Calls under way, and those waiting in the queue of max_concurrent.", []string{"provider", "state"}, nil)
+	keysDesc    = prometheus.NewDesc("caddy_ai_gateway_keys", "API keys by state.", []string{"provider", "state"}, nil)
+	breakerDesc = prometheus.NewDesc("caddy_ai_gateway_breaker_open", "Whether a tool server's circuit breaker keeps its tools away: 1 for open or half open.", []string{"server"}, nil)
+	callDesc    = prometheus.NewDesc("caddy_ai_gateway_calls_in_flight", "Calls under way, and those waiting in the queue of max_concurrent.", []string{"provider", "state"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- keysDesc
 	ch <- callDesc
+	ch <- breakerDesc
 }
 
 // Collect implements prometheus.Collector.
@@ -134,6 +157,13 @@ func (stateCollector) Collect(ch chan<- prometheus.Metric) {
 		active, waiting := p.Load()
 		ch <- prometheus.MustNewConstMetric(callDesc, prometheus.GaugeValue, float64(active), name, "active")
 		ch <- prometheus.MustNewConstMetric(callDesc, prometheus.GaugeValue, float64(waiting), name, "waiting")
+	}
+	for _, name := range slices.Sorted(maps.Keys(app.servers)) {
+		open := 0.0
+		if app.servers[name].Status().Breaker.State != "closed" {
+			open = 1
+		}
+		ch <- prometheus.MustNewConstMetric(breakerDesc, prometheus.GaugeValue, open, name)
 	}
 }
 

@@ -26,10 +26,10 @@ func (x *exchange) modelOf(id string) model {
 
 // models answers /v1/models, and one model of it (contract R5).
 func (x *exchange) models(id string) {
-	table := x.h.app.table
+	app := x.h.app
 	if id != "" {
 		x.model = id
-		if !table.Named(id) || !glob.Any(x.h.Allow, id) {
+		if !app.named(id) || !glob.Any(x.h.Allow, id) {
 			x.fail(openai.ModelNotFound(openai.Cut(id, 128)))
 			return
 		}
@@ -40,7 +40,7 @@ func (x *exchange) models(id string) {
 		Object string  `json:"object"`
 		Data   []model `json:"data"`
 	}{"list", []model{}}
-	for _, name := range table.Names() {
+	for _, name := range app.names() {
 		if glob.Any(x.h.Allow, name) {
 			list.Data = append(list.Data, x.modelOf(name))
 		}

@@ -23,19 +23,27 @@ type spanKey struct{}
 // Begin implements rotation.Observer. Spans are made with the tracer of the span
 // that is already in the request's context, Caddy's; without one there are none.
 func (o *observer) Begin(ctx context.Context, a rotation.Attempt) context.Context {
-	parent := trace.SpanFromContext(ctx)
-	if !parent.IsRecording() {
+	tracer := tracerOf(ctx)
+	if tracer == nil {
 		return ctx
 	}
 	// Names and values follow OpenTelemetry's conventions for generative AI.
 	operation, model := operationOf(a.Endpoint), openai.Cut(a.Target.Model, 128)
-	tracer := parent.TracerProvider().Tracer("github.com/universal-ai-gateway/magicproxy")
 	ctx, span := tracer.Start(ctx, operation+" "+model, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
 		attribute.String("gen_ai.operation.name", operation),
 		attribute.String("gen_ai.provider.name", a.Target.Provider.Name),
 		attribute.String("gen_ai.request.model", model),
 	))
 	return context.WithValue(ctx, spanKey{}, span)
+}
+
+// tracerOf returns the tracer of the span that is in ctx, nil if there is none.
+func tracerOf(ctx context.Context) trace.Tracer {
+	parent := trace.SpanFromContext(ctx)
+	if !parent.IsRecording() {
+		return nil
+	}
+	return parent.TracerProvider().Tracer("github.com/universal-ai-gateway/magicproxy")
 }
 
 func operationOf(ep openai.Endpoint) string {

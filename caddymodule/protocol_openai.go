@@ -52,28 +52,10 @@ type OpenAI struct {
 	secrets []string
 }
 
-// credentialHeaders hold secrets also when their values are no placeholders.
-var credentialHeaders = map[string]bool{
-	"Authorization": true, "Proxy-Authorization": true, "Cookie": true,
-	"Api-Key": true, "X-Api-Key": true, "X-Goog-Api-Key": true,
-}
-
 // CaddyModule returns the Caddy module information.
 func (*OpenAI) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "ai_gateway.providers.openai", New: func() caddy.Module { return new(OpenAI) }}
 }
-
-// connections bounds the idle connections kept per upstream. The transport's own
-// default of 32 makes busier gateways dial for most of their requests.
-//
-// The buffers are smaller than net/http's 4 KiB, as every open stream has a pair
-// of them: an event fits, and so does an ordinary request with its header.
-const (
-	connections       = 1024
-	readBuffer        = 2 << 10
-	writeBuffer       = 3 << 10
-	maxResponseHeader = 256 << 10
-)
 
 // Provision makes the client.
 func (o *OpenAI) Provision(ctx caddy.Context) error {
@@ -92,23 +74,11 @@ func (o *OpenAI) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("usage: %w", err)
 	}
-	header := make(http.Header, len(o.Header))
-	for name, values := range o.Header {
-		for _, v := range values {
-			value, err := resolve(repl, v)
-			if err != nil {
-				return fmt.Errorf("header %s: %w", name, err)
-			}
-			header.Add(name, value)
-			credential := credentialHeaders[http.CanonicalHeaderKey(name)]
-			if credential {
-				warnLiteral(ctx.Logger(), "header "+name, v)
-			}
-			if credential || strings.Contains(v, "{") { // a placeholder: likely a secret
-				o.secrets = append(o.secrets, value, strings.TrimPrefix(value, "Bearer "))
-			}
-		}
+	header, secrets, err := resolveHeader(repl, o.Header, func(what, value string) { warnLiteral(ctx.Logger(), what, value) })
+	if err != nil {
+		return err
 	}
+	o.secrets = secrets
 	opts := openaihttp.Options{BaseURL: base, Header: header, Drop: o.Drop, NoUsage: o.Usage != "" && !usage}
 	for _, from := range slices.Sorted(maps.Keys(o.Rename)) {
 		opts.Rename = append(opts.Rename, openai.Rename{From: from, To: o.Rename[from]})
@@ -121,7 +91,7 @@ func (o *OpenAI) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("drop, rename: the field %s is the gateway's own", field)
 		}
 	}
-	t, err := o.transport(ctx)
+	t, err := loadTransport(ctx, o, &o.TransportRaw)
 	if err != nil {
 		return err
 	}
@@ -142,45 +112,6 @@ func (o *OpenAI) Provision(ctx caddy.Context) error {
 	}
 	o.client, err = openaihttp.New(opts)
 	return err
-}
-
-func (o *OpenAI) transport(ctx caddy.Context) (*reverseproxy.HTTPTransport, error) {
-	if len(o.TransportRaw) == 0 || string(o.TransportRaw) == "null" {
-		o.TransportRaw = json.RawMessage(`{"protocol":"http"}`)
-	}
-	var configured struct {
-		KeepAlive struct {
-			PerHost int `json:"max_idle_conns_per_host"`
-		} `json:"keep_alive"`
-	}
-	if err := json.Unmarshal(o.TransportRaw, &configured); err != nil {
-		return nil, fmt.Errorf("transport: %w", err)
-	}
-	mod, err := ctx.LoadModule(o, "TransportRaw")
-	if err != nil {
-		return nil, fmt.Errorf("transport: %w", err)
-	}
-	t, ok := mod.(*reverseproxy.HTTPTransport)
-	if !ok {
-		return nil, fmt.Errorf("transport: only http is possible, not %T", mod)
-	}
-	// LoadModule decodes and provisions in one go, so what should not follow the
-	// transport's defaults is changed after it and before the first request.
-	std := t.Transport
-	if configured.KeepAlive.PerHost == 0 {
-		std.MaxIdleConnsPerHost = connections
-	}
-	std.DisableCompression = true
-	if std.ReadBufferSize == 0 {
-		std.ReadBufferSize = readBuffer
-	}
-	if std.WriteBufferSize == 0 {
-		std.WriteBufferSize = writeBuffer
-	}
-	if std.MaxResponseHeaderBytes == 0 {
-		std.MaxResponseHeaderBytes = maxResponseHeader
-	}
-	return t, nil
 }
 
 // bySize sends large requests with Caddy's transport: it listens while it writes,
@@ -225,7 +156,7 @@ func (o *OpenAI) Secrets() []string { return o.secrets }
 // CheckKeys implements Protocol: keys go over TLS, or not beyond the machine's
 // own network (security X13).
 func (o *OpenAI) CheckKeys(n int) error {
-	if n == 0 && len(o.secrets) == 0 || o.url.Scheme == "https" || private(o.url.Hostname()) {
+	if n == 0 && len(o.secrets) == 0 || !exposed(o.url) {
 		return nil
 	}
 	return fmt.Errorf("base_url: the key would travel unencrypted to %s; use https (http is for loopback and private addresses)", o.url.Host)

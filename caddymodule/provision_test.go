@@ -174,7 +174,14 @@ func TestKnownProviders(t *testing.T) {
 		if err := app.Provision(ctx); err != nil {
 			t.Fatal(err)
 		}
-		return app.pooled[0].address
+		at := ""
+		states.Range(func(key, _ any) bool {
+			if k := key.(stateKey); k.provider == name {
+				at = k.address
+			}
+			return true
+		})
+		return at
 	}
 	for name, want := range knownProviders {
 		for _, provider := range []string{`null`, `{}`, `{"protocol":{"name":"openai"}}`} {

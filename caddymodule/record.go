@@ -85,6 +85,10 @@ func (x *exchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		enc.AddString("target", x.target())
 		enc.AddInt("attempts", x.trace.Attempts)
 	}
+	if x.agentRun != nil {
+		enc.AddInt("turns", x.agentRun.Turns())
+		enc.AddInt("tool_calls", x.agentRun.Calls())
+	}
 	if u := x.trace.Usage; u.Total > 0 {
 		enc.AddInt64("prompt_tokens", u.Prompt)
 		enc.AddInt64("completion_tokens", u.Completion)
@@ -112,6 +116,14 @@ func (x *exchange) placeholder(key string) (any, bool) {
 		return x.logModel(), true
 	case "target":
 		return x.target(), true
+	case "turns", "tool_calls":
+		switch {
+		case x.agentRun == nil:
+			return 0, true
+		case key[len(space):] == "turns":
+			return x.agentRun.Turns(), true
+		}
+		return x.agentRun.Calls(), true
 	case "attempts":
 		return x.trace.Attempts, true
 	case "outcome":

@@ -1,10 +1,20 @@
 package openai
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // ErrorDetail is what an upstream says of a failure in its own words. Whoever
 // shows it to anybody scrubs and cuts it first.
-type ErrorDetail struct{ Message, Type, Param, Code string }
+type ErrorDetail struct {
+	Message, Type, Param, Code string
+
+	// ToolUse says that the upstream could not read, or did not accept, the tool
+	// call its model wrote; Generation is what the model wrote, if it is told.
+	ToolUse    bool
+	Generation string
+}
 
 // ParseErrorBody reads the body of an upstream's refusal. Besides OpenAI's error
 // object it knows the shapes of the servers that are nearly compatible:
@@ -35,13 +45,24 @@ func ParseErrorBody(body []byte) (ErrorDetail, bool) {
 
 // ParseErrorObject reads the value of an error member: an object, or a text.
 func ParseErrorObject(raw []byte) (ErrorDetail, bool) {
-	var o struct{ Message, Type, Param, Code json.RawMessage }
+	var o struct {
+		Message, Type, Param, Code json.RawMessage
+		Generation                 json.RawMessage `json:"failed_generation"`
+	}
 	if json.Unmarshal(raw, &o) != nil {
 		s := text(raw)
 		return ErrorDetail{Message: s}, s != ""
 	}
-	return ErrorDetail{Message: text(o.Message), Type: text(o.Type), Param: text(o.Param), Code: text(o.Code)}, true
+	d := ErrorDetail{Message: text(o.Message), Type: text(o.Type), Param: text(o.Param), Code: text(o.Code), Generation: text(o.Generation)}
+	d.ToolUse = o.Generation != nil || d.Code == toolUseFailed || strings.HasPrefix(d.Message, "tool call validation failed")
+	if d.Generation == "" && len(o.Generation) > 0 && (o.Generation[0] == '{' || o.Generation[0] == '[') {
+		d.Generation = string(o.Generation) // not even wrapped into a text
+	}
+	return d, true
 }
+
+// toolUseFailed is Groq's code for a model's tool call that could not be read.
+const toolUseFailed = "tool_use_failed"
 
 // text returns a JSON string's text, a number's digits, and nothing for all else.
 func text(raw json.RawMessage) string {

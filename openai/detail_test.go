@@ -5,7 +5,7 @@ import "testing"
 // contract: R4
 func TestErrorBodiesOfUpstreams(t *testing.T) {
 	for body, want := range map[string]ErrorDetail{
-		`{"error":{"message":"no","type":"invalid_request_error","param":"n","code":"bad_n"}}`: {"no", "invalid_request_error", "n", "bad_n"},
+		`{"error":{"message":"no","type":"invalid_request_error","param":"n","code":"bad_n"}}`: {Message: "no", Type: "invalid_request_error", Param: "n", Code: "bad_n"},
 		`{"error":{"message":"no","type":null,"param":null,"code":null}}`:                      {Message: "no"},
 		`{"error":{"code":429,"message":"quota","status":"RESOURCE_EXHAUSTED"}}`:               {Message: "quota", Code: "429"},
 		`{"error":{"message":"no","param":["a"],"code":{"x":1},"type":true}}`:                  {Message: "no"},
@@ -15,6 +15,11 @@ func TestErrorBodiesOfUpstreams(t *testing.T) {
 		`{"object":"error","message":"no","type":"BadRequestError","param":null,"code":400}`: {Message: "no", Type: "BadRequestError", Code: "400"},
 		`{"detail":"Not Found"}`:                                                             {Message: "Not Found"},
 		`{"message":"first","detail":"second"}`:                                              {Message: "first"},
+		// contract: A9
+		`{"error":{"message":"m","code":"tool_use_failed","failed_generation":"<x>"}}`:   {Message: "m", Code: "tool_use_failed", ToolUse: true, Generation: "<x>"},
+		`{"error":{"message":"m","failed_generation":{"name":"x"}}}`:                     {Message: "m", ToolUse: true, Generation: `{"name":"x"}`},
+		`{"error":{"message":"m","failed_generation":""}}`:                               {Message: "m", ToolUse: true},
+		`{"error":{"message":"tool call validation failed: parameters for tool x did"}}`: {Message: "tool call validation failed: parameters for tool x did", ToolUse: true},
 	} {
 		if got, ok := ParseErrorBody([]byte(body)); !ok || got != want {
 			t.Errorf("%s\ngot  %+v, %v\nwant %+v", body, got, ok, want)

@@ -2,7 +2,6 @@ package openai
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -115,9 +114,7 @@ func unquote(b []byte) string {
 	if bytes.IndexByte(b, '\\') < 0 {
 		return string(b)
 	}
-	var s string
-	_ = json.Unmarshal(append(append([]byte{'"'}, b...), '"'), &s)
-	return s
+	return string(AppendUnquoted(nil, b))
 }
 
 // ranges are OpenAI's, from the reference of its API.

@@ -11,6 +11,15 @@ type Usage struct {
 	Cached, Reasoning int64
 }
 
+// Add adds the tokens of another answer.
+func (u *Usage) Add(v Usage) {
+	u.Prompt += v.Prompt
+	u.Completion += v.Completion
+	u.Total += v.Total
+	u.Cached += v.Cached
+	u.Reasoning += v.Reasoning
+}
+
 func (u Usage) appendJSON(dst []byte) []byte {
 	dst = append(dst, `{"prompt_tokens":`...)
 	dst = strconv.AppendInt(dst, u.Prompt, 10)

@@ -97,6 +97,12 @@ type Error struct {
 	// Param and Code are the upstream's, for errors the caller should see.
 	Param, Code string
 
+	// ToolUse says that the model's own tool call is what failed (contract A9);
+	// Generation is what the model wrote, if the upstream tells. It is a model's
+	// output: not for logs.
+	ToolUse    bool
+	Generation string
+
 	// Err is the cause of a transport failure. Its text may name the upstream's
 	// address, never a secret.
 	Err error

@@ -218,6 +218,7 @@ func (a *attempt) describe(e *provider.Error, d openai.ErrorDetail) {
 	}
 	e.Param = openai.Cut(a.target.Provider.scrub(d.Param), 128)
 	e.Code = openai.Cut(a.target.Provider.scrub(d.Code), 64)
+	e.ToolUse, e.Generation = d.ToolUse, d.Generation
 }
 
 // event reads an error object that came under a 200.
@@ -225,6 +226,9 @@ func (a *attempt) event(raw []byte) *provider.Error {
 	e := &provider.Error{Kind: provider.KindErrorEvent, Status: a.res.Status, Message: "upstream sent an error"}
 	if d, ok := openai.ParseErrorObject(raw); ok {
 		a.describe(e, d)
+	}
+	if e.ToolUse { // the model's mistake: no other status would say so (contract A9)
+		e.Kind = provider.KindRejected
 	}
 	return e
 }

@@ -10,14 +10,6 @@ import (
 	"github.com/universal-ai-gateway/magicproxy/provider"
 )
 
-// What one call may spend (contract F3). Keys and targets have budgets of their
-// own, so that a provider with many exhausted keys does not use up what is meant
-// for the targets after it.
-const (
-	keyBudget   = 16
-	retryBudget = 8
-)
-
 // Observer hears of every attempt. Its methods are called concurrently, on the
 // goroutine of the request, and must not block.
 type Observer interface {
@@ -63,6 +55,10 @@ type Call struct {
 
 	// Trace, if set, is filled in as the call goes on. It belongs to the caller.
 	Trace *Trace
+
+	// Tries, if set, is what earlier calls for the same answer have used: this one
+	// uses none of it again, and adds to it. It belongs to the caller.
+	Tries *Tries
 }
 
 // Trace is what a call came to, for logs.
@@ -145,38 +141,28 @@ type run struct {
 	choices  int
 	usage    bool // the client wants it
 
-	tried   []pair      // never used again
-	spent   []*keyState // refused as keys: no use for other targets either
-	failed  []*targetState
-	busy    []*Target // had no free slot
-	full    []*Target // nor room in the queue
-	keys    int       // left of keyBudget
-	retries int       // left of retryBudget
-
-	marked bool // a 5xx of this call has been held against a target
-	causes causes
-	last   *provider.Error
+	*Tries
+	busy []*Target // had no free slot
+	full []*Target // nor room in the queue
 
 	// Room for what most calls need.
 	trace Trace
+	tries Tries
 	room  [2]pair
-}
-
-// pair is a key used for a target.
-type pair struct {
-	key    *keyState
-	target *targetState
 }
 
 func (c *Caller) run(ctx context.Context, call Call, try func(*attempt) *provider.Error) error {
 	r := &run{
 		Caller: c, Call: call, ctx: ctx, endpoint: call.Request.Endpoint, stream: call.Request.Stream, choices: call.Request.Choices, usage: call.Request.IncludeUsage,
-		keys: keyBudget, retries: retryBudget,
+		Tries: call.Tries,
 	}
 	if r.Trace == nil {
 		r.Trace = &r.trace
 	}
-	r.tried = r.room[:0]
+	if r.Tries == nil {
+		r.Tries = &r.tries
+		r.tried = r.room[:0]
+	}
 	var room [8]*Target
 	plan := call.Route.Plan(room[:0], time.Now().UnixNano())
 	for _, t := range plan {
@@ -240,15 +226,12 @@ func (r *run) tryKeys(t *Target, try func(*attempt) *provider.Error) (done bool,
 		if done, err = r.account(a, try(a)); done {
 			return done, err
 		}
-		if r.keys <= 0 { // the next target is worth a try all the same
+		if r.keys >= keyBudget { // the next target is worth a try all the same
 			break
 		}
 	}
 	return false, nil
 }
-
-// over reports whether the call is through with a target, or at its own end.
-func (r *run) over(t *Target) bool { return r.retries <= 0 || slices.Contains(r.failed, t.state) }
 
 // tryQueued is tryKeys for a target whose slot the queue has given us.
 func (r *run) tryQueued(t *Target, try func(*attempt) *provider.Error) (done bool, err error) {
@@ -257,7 +240,7 @@ func (r *run) tryQueued(t *Target, try func(*attempt) *provider.Error) (done boo
 		t.Provider.state.limit.done()
 		return false, nil
 	}
-	if done, err = r.account(a, try(a)); done || r.keys <= 0 {
+	if done, err = r.account(a, try(a)); done || r.keys >= keyBudget {
 		return done, err
 	}
 	return r.tryKeys(t, try)
@@ -279,17 +262,16 @@ func (r *run) account(a *attempt, err *provider.Error) (done bool, _ error) {
 	}
 	switch blame := err.Kind.Blame(); blame {
 	case provider.BlameKey, provider.BlamePair:
-		if r.keys > 0 {
-			r.keys--
+		if r.keys < keyBudget {
+			r.keys++
 		} else {
-			r.retries--
+			r.retries++
 		}
 		if blame == provider.BlameKey {
 			r.spent = append(r.spent, a.key.state)
 		}
 	default:
-		r.retries--
-		r.failed = append(r.failed, a.target.state)
+		r.give(a.target)
 	}
 	return false, nil
 }
@@ -365,12 +347,6 @@ func (r *run) due(t *Target) (at int64, early bool) {
 	}
 	tat, tearly, _ := t.state.due()
 	return max(at, tat), early && tearly
-}
-
-// excluded reports whether the call has used the key for the target, or found it
-// to be of no use.
-func (r *run) excluded(k *keyState, t *targetState) bool {
-	return slices.Contains(r.tried, pair{k, t}) || slices.Contains(r.spent, k)
 }
 
 // canceled is the end of a call whose client has left.

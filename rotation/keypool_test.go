@@ -16,6 +16,9 @@ func bound(name string, keys ...string) *Provider {
 	return p
 }
 
+// fresh is a call that has used nothing.
+func fresh() *run { return &run{Tries: new(Tries)} }
+
 // take takes a key as a call does that has used those of r.
 func take(r *run, t *Target, now int64) string {
 	a := &attempt{run: r, target: t}
@@ -31,15 +34,15 @@ func TestKeysLeastRecentlyUsedFirst(t *testing.T) {
 	target := NewTarget(p, "m")
 	var got []string
 	for range 5 {
-		got = append(got, take(new(run), target, noon))
+		got = append(got, take(fresh(), target, noon))
 	}
 	p.Keys[2].state.fail(granted, noon, provider.KindRateLimited, time.Minute, quarantine)
 	for range 3 {
-		got = append(got, take(new(run), target, noon))
+		got = append(got, take(fresh(), target, noon))
 	}
 	now := noon + 60*second // k2 is half-open, and the one unused for longest
 	for range 3 {
-		got = append(got, take(new(run), target, now))
+		got = append(got, take(fresh(), target, now))
 	}
 	if s := strings.Join(got, " "); s != "k0 k1 k2 k0 k1 k0 k1 k0 k2 k1 k0" {
 		t.Error(s)
@@ -60,7 +63,7 @@ func TestKeysEvenlyUsedConcurrently(t *testing.T) {
 			mine := map[string]int{}
 			<-begin
 			for range 5000 {
-				mine[take(new(run), target, noon)]++
+				mine[take(fresh(), target, noon)]++
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -82,7 +85,7 @@ func TestKeysEvenlyUsedConcurrently(t *testing.T) {
 func TestKeyNeverTwiceInACall(t *testing.T) {
 	p := bound("p", "k0", "k1")
 	target, other := NewTarget(p, "m"), NewTarget(p, "other")
-	r := new(run)
+	r := fresh()
 	for _, want := range []string{"k0", "k1", ""} {
 		got := take(r, target, noon)
 		if got != want {
@@ -108,11 +111,11 @@ func TestPairIsMarkedForItsModelOnly(t *testing.T) {
 	k0.failPair("m", refused, noon, provider.KindForbidden, 0, quarantine)
 	m, other := NewTarget(p, "m"), NewTarget(p, "other")
 	for range 3 {
-		if got := take(new(run), m, noon); got != "k1" {
+		if got := take(fresh(), m, noon); got != "k1" {
 			t.Fatalf("took %q for the model it is refused for", got)
 		}
 	}
-	if got := take(new(run), other, noon); got != "k0" {
+	if got := take(fresh(), other, noon); got != "k0" {
 		t.Errorf("took %q for another model", got)
 	}
 	if at, early, cause := k0.due("m"); at != noon+second || !early || cause != provider.KindForbidden {
@@ -120,7 +123,7 @@ func TestPairIsMarkedForItsModelOnly(t *testing.T) {
 	}
 	// Both the key and the pair are probes then, and come back together.
 	k0.fail(granted, noon, provider.KindRateLimited, time.Second, quarantine)
-	a := &attempt{run: new(run), target: m}
+	a := &attempt{run: fresh(), target: m}
 	p.Keys[1].state.fail(granted, noon, provider.KindRateLimited, time.Hour, quarantine)
 	if !a.takeKey(noon+second, false) || a.key.Secret != "k0" || a.ofKey != probe || a.ofPair != probe {
 		t.Fatalf("%+v", a)
@@ -139,7 +142,7 @@ func TestRefusedPairGivesTheKeyBack(t *testing.T) {
 	k0.fail(granted, noon, provider.KindRateLimited, time.Second, quarantine)
 	k0.failPair("m", refused, noon, provider.KindNotFound, 0, quarantine)
 	wantGrant(t, "pair", k0.pair("m").claim(noon+second, false), probe)
-	if got := take(new(run), target, noon+second); got != "" {
+	if got := take(fresh(), target, noon+second); got != "" {
 		t.Errorf("took %q", got)
 	}
 	wantState(t, &k0.health, noon+second, "half-open")

@@ -29,7 +29,7 @@ func TestEarlyProbeWaitsForThePair(t *testing.T) {
 	}
 	done := make(chan bool)
 	go func() {
-		a := &attempt{run: new(run), target: target}
+		a := &attempt{run: fresh(), target: target}
 		done <- a.takeKey(now, true)
 	}()
 	select {

@@ -133,7 +133,10 @@ func said(e *provider.Error) string {
 // rejected passes on an upstream's own refusal of the request.
 func rejected(e *provider.Error) *openai.Error {
 	api := openai.InvalidRequest(e.Param, "%s", e.Message)
-	api.Status, api.Code = e.Status, e.Code
+	api.Code = e.Code
+	if e.Status >= http.StatusBadRequest { // else it was an event of a stream
+		api.Status = e.Status
+	}
 	if e.Message == "" {
 		api.Message = "The upstream refused the request without saying why."
 	}
@@ -197,7 +200,7 @@ func Broken(err *provider.Error) *openai.Error {
 		return openai.UpstreamTimeout("The upstream stopped sending: %s.", err.Message)
 	}
 	e := openai.BadGateway("The upstream's answer broke off.")
-	if err.Kind == provider.KindErrorEvent {
+	if err.Kind == provider.KindErrorEvent || err.Kind == provider.KindRejected {
 		e.Message = "The upstream ended its answer with an error." + said(err)
 	}
 	return e

@@ -7,6 +7,7 @@
 //	go run ./loadtest/bench                             # everything, under five minutes
 //	go run ./loadtest/bench -sse-check 50000 -c 16      # only: 0 of 50,000 streamed answers truncated
 //	go run ./loadtest/bench -memory=false -profile prof # rounds, then CPU profiles of both Caddies
+//	go run ./loadtest/bench -agents 1000                # only: so many runs of agents at once, with models and tools simulated
 //
 // CPU and memory of other processes are read from /proc, so it runs on Linux only.
 package main
@@ -16,6 +17,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -58,6 +60,8 @@ func run() error {
 		targets  = flag.String("targets", "", "what to compare (default all of "+strings.Join(allTargets, ",")+"; of -sse-check: "+gateway+")")
 		memoryOn = flag.Bool("memory", true, "measure the memory of open streams")
 		sseCheck = flag.Int("sse-check", 0, "only check that `n` streamed answers of each Caddy come whole")
+		agents   = flag.Int("agents", 0, "only keep `n` runs of agents going at once, each agent in a fresh gateway (the documented figures are of 1000)")
+		agentsOn = flag.Duration("agents-time", 10*time.Second, "agents: length of the load per agent and round")
 		profile  = flag.String("profile", "", "write CPU profiles of the Caddies under load into this `directory`")
 		asJSON   = flag.Bool("json", false, "print JSON instead of the table")
 		strict   = flag.Bool("strict", false, "exit 1 when a limit is missed")
@@ -75,7 +79,7 @@ func run() error {
 	if flag.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
 	}
-	if p.Rounds < 1 || p.Concurrency < 1 || p.Requests < 1 || p.Streams < 1 || p.Rate <= 0 || p.Open <= 0 || p.OpenStreams < 1 || p.Slices < 1 || p.Pace <= 0 || *sseCheck < 0 {
+	if p.Rounds < 1 || p.Concurrency < 1 || p.Requests < 1 || p.Streams < 1 || p.Rate <= 0 || p.Open <= 0 || p.OpenStreams < 1 || p.Slices < 1 || p.Pace <= 0 || *sseCheck < 0 || *agents < 0 || *agentsOn <= 0 {
 		return errors.New("counts, rates and durations must be above zero")
 	}
 
@@ -87,6 +91,10 @@ func run() error {
 	}
 	if binary, err = filepath.Abs(binary); err != nil { // children run in directories of their own
 		return err
+	}
+	if *agents > 0 {
+		ap := &agentPlan{Agents: *agents, Length: *agentsOn, Rounds: p.Rounds, profile: *profile}
+		return reportAgents(ctx, binary, ap, *asJSON, *strict)
 	}
 	if *targets == "" {
 		*targets = strings.Join(allTargets, ",")
@@ -105,17 +113,38 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	if *asJSON {
-		err = r.writeJSON(os.Stdout)
-	} else {
-		err = r.write(os.Stdout)
+	return conclude(r, *asJSON, *strict)
+}
+
+// reportAgents is -agents.
+func reportAgents(ctx context.Context, caddy string, p *agentPlan, asJSON, strict bool) error {
+	if _, err := parseTargets(ctx, gateway, caddy); err != nil {
+		return err
 	}
-	switch {
+	cells, err := runAgents(ctx, caddy, p, os.Stderr)
+	if err != nil {
+		return err
+	}
+	return conclude(newAgentReport(p, cells), asJSON, strict)
+}
+
+// conclude prints a report. The error is what in it makes the exit status.
+func conclude(r interface {
+	write(io.Writer) error
+	writeJSON(io.Writer) error
+	broken() []string
+	missed() []string
+}, asJSON, strict bool) error {
+	write := r.write
+	if asJSON {
+		write = r.writeJSON
+	}
+	switch err := write(os.Stdout); {
 	case err != nil:
 		return err
 	case len(r.broken()) > 0:
 		return errors.New("answers came back broken: " + strings.Join(r.broken(), "; "))
-	case *strict && len(r.missed()) > 0:
+	case strict && len(r.missed()) > 0:
 		return errors.New("missed: " + strings.Join(r.missed(), "; "))
 	}
 	return nil

@@ -31,7 +31,7 @@ func profileTargets(ctx context.Context, b *bed, dir string, p *plan, progress i
 					closedLoop(load, t.pool, k, p.count(k), p.Concurrency)
 				}
 			}()
-			err := fetchProfile(ctx, t.admin, seconds, path)
+			err := fetchProfile(ctx, t.admin, "profile", seconds, path)
 			stop()
 			<-ended
 			if err != nil {
@@ -42,10 +42,15 @@ func profileTargets(ctx context.Context, b *bed, dir string, p *plan, progress i
 	return nil
 }
 
-func fetchProfile(ctx context.Context, admin string, seconds int, path string) error {
+// fetchProfile writes what the admin API has under /debug/pprof/. seconds are those of a profile over time.
+func fetchProfile(ctx context.Context, admin, what string, seconds int, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds+10)*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", admin, seconds), nil)
+	url := fmt.Sprintf("http://%s/debug/pprof/%s", admin, what)
+	if what == "profile" { // of the others it would be a difference
+		url += fmt.Sprintf("?seconds=%d", seconds)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}

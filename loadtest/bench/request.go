@@ -39,6 +39,24 @@ func requestBytes(addr, token string, k kind) []byte {
 	}
 	body := fmt.Sprintf(`{"model":"bench","messages":[{"role":"system","content":"%s"},{"role":"user","content":"%s"}],"temperature":0.7,"max_tokens":256%s}`,
 		strings.Repeat(system, 8), strings.Repeat(user, 10), options)
+	return httpRequest(addr, token, body)
+}
+
+// agentUsers is how many users agents.caddyfile knows: the token and a number is theirs.
+const agentUsers = 4
+
+// agentRequests are requests of a streamed answer from an agent, one for each user.
+func agentRequests(addr, token, agent string) (reqs [][]byte) {
+	const user = `What do the documents say about \"forty-two\"? Explain as you would to a colleague — in one line. `
+	body := fmt.Sprintf(`{"model":"%s","messages":[{"role":"user","content":"%s"}],"temperature":0.7,"stream":true,"stream_options":{"include_usage":true}}`,
+		agent, strings.Repeat(user, 20))
+	for i := range agentUsers {
+		reqs = append(reqs, httpRequest(addr, fmt.Sprintf("%s-%d", token, i+1), body))
+	}
+	return reqs
+}
+
+func httpRequest(addr, token, body string) []byte {
 	return fmt.Appendf(nil, "POST /v1/chat/completions HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: application/json, text/event-stream\r\n"+
 		"Authorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", addr, token, len(body), body)
 }

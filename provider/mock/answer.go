@@ -77,10 +77,19 @@ func (p *Provider) answer(c *provider.Call) (*answer, *openai.Error) {
 	return a, nil
 }
 
-// answerChat adds what only chat has: tools, formats, reasoning.
+// answerChat adds what only chat has: tools, formats, reasoning. A conversation
+// that asks for tags gets tags, also when it has functions beside them: only one
+// of the two can be meant, and the prompt is the more explicit.
 func (p *Provider) answerChat(a *answer, r *openai.Request) *openai.Error {
 	if reasons(r.Field("reasoning_effort")) {
 		a.reasoning = max(p.o.Tokens/2, 1)
+	}
+	if t := tagTurnOf(r.Field("messages")); t != nil {
+		f, e := formatOf(r.Field("response_format"))
+		if e == nil {
+			p.answerTags(a, t, f)
+		}
+		return e
 	}
 	call, result, e := toolTurn(r)
 	if e != nil {
@@ -99,13 +108,16 @@ func (p *Provider) answerChat(a *answer, r *openai.Request) *openai.Error {
 	case format != nil:
 		a.pieces = pieces(p.object(a, format), p.o.Tokens)
 	case result != "" && p.o.Answer == "":
-		a.pieces = pieces("The tool answered: "+openai.Cut(result, maxMention), p.o.Tokens)
+		a.pieces = pieces(mention(result), p.o.Tokens)
 	}
 	return nil
 }
 
 // maxMention bounds what the answer repeats of a tool's result, in bytes.
 const maxMention = 80
+
+// mention shows that a tool's result has arrived.
+func mention(result string) string { return "The tool answered: " + openai.Cut(result, maxMention) }
 
 // reasons reports whether an effort asks for reasoning.
 func reasons(effort []byte) bool {

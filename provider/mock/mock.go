@@ -10,7 +10,10 @@
 //
 // What it says is readable and means nothing, except that it calls the first
 // tool it is offered, once, with arguments that fit the tool's schema, and that
-// it obeys response_format, n, max_tokens and reasoning_effort.
+// it obeys response_format, n, max_tokens and reasoning_effort. It calls
+// functions, or writes tags when a system message speaks of <FINAL_ANSWER>: its
+// tools, and the phases it has to write, then come from the context block of the
+// last user message that has one.
 //
 //	p := mock.New(mock.Options{TokenDelay: 10 * time.Millisecond})
 //	res, err := p.Do(ctx, &provider.Call{Request: req, Model: "any"})

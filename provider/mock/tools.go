@@ -67,20 +67,26 @@ func chosen(choice []byte) string {
 	return t.Function.Name
 }
 
+// message is what turns are decided by.
+type message struct {
+	Role    string          `json:"role"`
+	Content json.RawMessage `json:"content"`
+}
+
+func messagesOf(raw []byte) (list []message) {
+	if json.Unmarshal(raw, &list) != nil {
+		return nil
+	}
+	return list
+}
+
 // toolResult returns the text of the last tool message behind the last user
 // message.
 func toolResult(messages []byte) (text string, found bool) {
-	var list []struct {
-		Role    string          `json:"role"`
-		Content json.RawMessage `json:"content"`
-	}
-	if json.Unmarshal(messages, &list) != nil {
-		return "", false
-	}
-	for _, m := range slices.Backward(list) {
+	for _, m := range slices.Backward(messagesOf(messages)) {
 		switch m.Role {
 		case "tool":
-			return textOf(m.Content), true
+			return textOf(m.Content, " "), true
 		case "user":
 			return "", false
 		}
@@ -88,8 +94,9 @@ func toolResult(messages []byte) (text string, found bool) {
 	return "", false
 }
 
-// textOf returns the text of a message's content: a string or a list of parts.
-func textOf(content json.RawMessage) string {
+// textOf returns the text of a message's content: a string, or a list of parts
+// that it joins.
+func textOf(content json.RawMessage, separator string) string {
 	var s string
 	if json.Unmarshal(content, &s) == nil {
 		return s
@@ -104,5 +111,5 @@ func textOf(content json.RawMessage) string {
 	for i, p := range parts {
 		texts[i] = p.Text
 	}
-	return strings.Join(texts, " ")
+	return strings.Join(texts, separator)
 }

@@ -49,6 +49,15 @@ func word(seed uint64, k int, last bool) string {
 	return w
 }
 
+// say returns n tokens of the text that seed stands for.
+func say(seed uint64, n int) string {
+	var b strings.Builder
+	for k := range n {
+		b.WriteString(word(seed, k, k == n-1))
+	}
+	return b.String()
+}
+
 // mix spreads x over all bits (the finalizer of SplitMix64).
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15

@@ -1,0 +1,180 @@
+package agentruntime
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/universal-ai-gateway/magicproxy/agentruntime/tag"
+	"github.com/universal-ai-gateway/magicproxy/agentruntime/toolcall"
+	"github.com/universal-ai-gateway/magicproxy/openai"
+)
+
+// functions drives a model that calls functions. Its content is the answer's, also
+// beside a call (contract A5); what it writes as text although it means a call is
+// held back and read as one (contract A8).
+type functions struct {
+	run    *Run
+	calls  openai.CallAssembler
+	parser tag.Parser
+	text   strings.Builder // the content, without thinking
+	wrote  int
+	fault  error // of the calls' deltas
+
+	// Content that may be a call: from the beginning of a line.
+	held   string
+	first  bool // nothing but blanks has been seen
+	within bool // within a line that begins none
+	open   bool // it is one, or looks like it to the end
+}
+
+// Interface guards
+var (
+	_ driver   = (*functions)(nil)
+	_ tag.Sink = (*functions)(nil)
+)
+
+func (f *functions) begin() {
+	f.calls.Reset()
+	f.parser.Reset(tag.Of(tag.Think))
+	f.text.Reset()
+	f.wrote, f.fault = 0, nil
+	f.held, f.first, f.within, f.open = "", true, false, false
+}
+
+func (f *functions) size() int { return f.wrote }
+
+func (f *functions) delta(d *openai.Delta) bool {
+	if d.Whole && f.wrote > 0 {
+		return false // it says once more what the deltas have said
+	}
+	if len(d.Reasoning) > 0 {
+		f.wrote += len(d.Reasoning)
+		f.run.out.reason(string(d.Reasoning))
+	}
+	for i := range d.Calls {
+		f.wrote += len(d.Calls[i].Arguments)
+		if err := f.calls.Add(d.Calls[i]); err != nil {
+			f.fault = err
+			return true
+		}
+	}
+	text := d.Content
+	if len(text) == 0 {
+		text = d.Refusal // an answer, too
+	}
+	if len(text) > 0 {
+		f.wrote += len(text)
+		f.parser.Feed(text, f)
+	}
+	return f.run.out.ended
+}
+
+// Open implements tag.Sink.
+func (f *functions) Open(tag.Name, []byte) { f.run.out.part() }
+
+// Close implements tag.Sink.
+func (f *functions) Close(tag.Name) { f.run.out.part() }
+
+// Text implements tag.Sink.
+func (f *functions) Text(n tag.Name, text []byte) {
+	if n == tag.Think {
+		f.run.out.reason(string(text))
+		return
+	}
+	s := string(text)
+	f.text.WriteString(s)
+	if f.run.box.none() {
+		f.run.out.content(s)
+		return
+	}
+	f.run.out.content(f.hold(s))
+}
+
+// hold returns what of the content is surely none of a call. Only the beginning of
+// a line can begin one.
+func (f *functions) hold(text string) string {
+	f.held += text
+	if f.open {
+		return ""
+	}
+	from := 0
+	for {
+		if !f.within {
+			begins := toolcall.BeginsLine
+			if f.first {
+				begins = toolcall.Begins
+			}
+			if v := begins(f.held[from:]); v != toolcall.No {
+				f.open = v == toolcall.Yes
+				break
+			}
+		}
+		end := strings.IndexByte(f.held[from:], '\n')
+		if f.within = end < 0; f.within {
+			f.first = f.first && strings.TrimSpace(f.held[from:]) == ""
+			from = len(f.held)
+			break
+		}
+		f.first = f.first && strings.TrimSpace(f.held[from:from+end]) == ""
+		from += end + 1
+	}
+	given := f.held[:from]
+	f.held = f.held[from:]
+	return given
+}
+
+func (f *functions) end(finish string) *turn {
+	f.parser.End(f)
+	t := &turn{finish: finish, text: f.text.String()}
+	if f.fault != nil {
+		t.fault = f.fault.Error()
+		return t
+	}
+	raw := f.calls.Calls()
+	if len(raw) == 0 && f.held != "" && !f.run.box.none() {
+		calls, prose, rung, err := toolcall.Text(t.text, f.run.box.known)
+		err = complete(t, rung, err)
+		switch {
+		case errors.Is(err, toolcall.ErrUnknown):
+			t.calls = append(t.calls, f.run.unread(newCallID(), "", err))
+			return t
+		case err != nil:
+			t.fault = err.Error()
+			return t
+		case len(calls) > 0:
+			f.run.recovered(rung)
+			t.text = strings.TrimSpace(prose)
+			f.run.found(t, calls)
+			return t
+		}
+	}
+	f.run.out.content(f.held)
+	f.held = ""
+	for _, c := range raw {
+		f.run.native(t, c)
+	}
+	t.answer = len(raw) == 0 && strings.TrimSpace(t.text) != ""
+	return t
+}
+
+func (f *functions) record(t *turn, results []string) {
+	f.run.talk.call(t.text, t.calls)
+	for i := range t.calls {
+		f.run.talk.result(t.calls[i].id, results[i])
+	}
+}
+
+func (f *functions) correct(t *turn) {
+	if t.text != "" {
+		f.run.talk.say("assistant", t.text)
+	}
+	f.run.talk.say("user", unreadable(t.fault))
+}
+
+func (f *functions) more() string     { return "" }
+func (f *functions) reminder() string { return "" }
+
+// unreadable tells a model that its call could not be read.
+func unreadable(why string) string {
+	return "Your tool call could not be read: " + openai.Cut(why, 512) + ". Nothing was run. Call the tool again, as a complete call, or answer without it."
+}

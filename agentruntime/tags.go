@@ -1,0 +1,353 @@
+package agentruntime
+
+import (
+	"bytes"
+	"errors"
+	"regexp"
+	"strings"
+	"unicode"
+
+	"github.com/universal-ai-gateway/magicproxy/agentruntime/tag"
+	"github.com/universal-ai-gateway/magicproxy/agentruntime/toolcall"
+	"github.com/universal-ai-gateway/magicproxy/openai"
+)
+
+// tags drives a model that writes tags: thoughts and drafts are reasoning, actions
+// are calls, and only the final answer is content.
+type tags struct {
+	run    *Run
+	parser tag.Parser
+	raw    strings.Builder // all of it, for the history
+	wrote  int
+
+	loose  strings.Builder // text outside of tags
+	body   strings.Builder // that of the action or draft that is open
+	space  string          // white space at the end of the final answer so far
+	acts   []string        // bodies of actions
+	phases int             // begun in this turn
+	worked bool            // there were thoughts or drafts
+	answer bool            // a final answer has begun, and counts
+	early  bool            // one has begun that does not count yet
+	over   bool            // nothing of what follows is wanted
+	behind int             // bytes since the final answer has ended
+	done   bool            // it has
+	said   bool            // there is text in it
+}
+
+// Interface guards
+var (
+	_ driver   = (*tags)(nil)
+	_ tag.Sink = (*tags)(nil)
+)
+
+func (t *tags) begin() {
+	run := t.run
+	*t = tags{run: run}
+	t.parser.Reset(tag.All)
+	if run.shaping { // it is told to write none, and may do so all the same
+		t.parser.Reset(tag.Of(tag.Think, tag.FinalAnswer))
+	}
+}
+
+func (t *tags) size() int { return t.wrote }
+
+// patience is how much may follow an answer. A model that has answered ends, and
+// then its usage comes; one that goes on is cut off.
+const patience = 1 << 10
+
+func (t *tags) delta(d *openai.Delta) bool {
+	if d.Whole && t.wrote > 0 {
+		return false // it says once more what the deltas have said
+	}
+	if len(d.Reasoning) > 0 {
+		t.wrote += len(d.Reasoning)
+		t.run.out.reason(string(d.Reasoning))
+	}
+	text := d.Content
+	if len(text) == 0 {
+		text = d.Refusal
+	}
+	if len(text) > 0 {
+		t.wrote += len(text)
+		t.raw.Write(text)
+		t.parser.Feed(text, t)
+	}
+	if t.done {
+		t.behind += len(text)
+	}
+	return t.over || t.run.out.ended || t.behind > patience
+}
+
+// Open implements tag.Sink.
+func (t *tags) Open(n tag.Name, title []byte) {
+	if t.done && n != tag.Think {
+		t.over = true
+	}
+	if t.over || t.run.shaping {
+		return
+	}
+	t.body.Reset()
+	switch n {
+	case tag.Thought, tag.Think, tag.Draft:
+		t.loosely()
+		t.worked = true
+		t.run.out.part()
+		name := string(title)
+		if n == tag.Draft && name == "" {
+			name = "Draft"
+		}
+		t.run.out.title(name)
+		if t.run.phase(name) {
+			t.phases++
+		}
+	case tag.Action:
+		t.loosely()
+	case tag.Observation:
+		t.over = true // it is not the model's to write (contract A7)
+	case tag.FinalAnswer:
+		t.loosely()
+		t.run.out.part()
+		switch {
+		case len(t.acts) > 0: // contract A5
+		case t.run.early(t.phases):
+			t.early = true
+		default:
+			t.answer = true
+		}
+	}
+}
+
+// Text implements tag.Sink.
+func (t *tags) Text(n tag.Name, text []byte) {
+	if t.over {
+		return
+	}
+	switch n {
+	case tag.None:
+		switch {
+		case t.run.shaping:
+			t.shaped(text)
+		case !t.done:
+			t.loose.Write(text)
+		}
+	case tag.Thought, tag.Think:
+		t.run.out.reason(string(text))
+	case tag.Draft:
+		t.body.Write(text)
+		t.run.out.reason(string(text))
+	case tag.Action:
+		t.body.Write(text)
+	case tag.FinalAnswer:
+		if t.run.shaping {
+			t.shaped(text)
+			return
+		}
+		t.final(string(text))
+	}
+}
+
+// shaped gives a piece of the answer that is written in the format asked for.
+func (t *tags) shaped(text []byte) {
+	t.answer = t.answer || len(bytes.TrimSpace(text)) > 0
+	t.run.out.content(string(text))
+}
+
+// final gives a piece of the final answer, without the white space at its end.
+func (t *tags) final(text string) {
+	if !t.answer {
+		if t.early || t.run.req.format != nil {
+			t.run.out.reason(text)
+		}
+		return
+	}
+	if t.run.req.format != nil {
+		t.body.WriteString(text)
+		t.run.out.reason(text)
+		return
+	}
+	text = t.space + text
+	cut := strings.TrimRightFunc(text, unicode.IsSpace)
+	t.said = t.said || cut != ""
+	t.space = text[len(cut):]
+	t.run.out.content(cut)
+}
+
+// Close implements tag.Sink.
+func (t *tags) Close(n tag.Name) {
+	if t.over || t.run.shaping {
+		return
+	}
+	switch n {
+	case tag.Thought:
+		t.run.out.part()
+	case tag.Think:
+		t.loosely() // what came before was thinking that a template has opened
+		t.run.out.part()
+	case tag.Draft:
+		t.run.out.part()
+		if text := strings.TrimSpace(t.body.String()); text != "" {
+			t.run.draft(text)
+		}
+	case tag.Action:
+		t.acts = append(t.acts, unclosed(t.body.String()))
+	case tag.FinalAnswer:
+		t.run.out.part()
+		t.done = t.answer
+	}
+}
+
+// next finds where another element begins in an action that was not closed: no
+// string of JSON holds a line's end.
+var next = regexp.MustCompile(`(?i)\n\s*<(?:thought|action|observation|draft|final_answer)\b`)
+
+// unclosed returns the body of an action without what follows it.
+func unclosed(body string) string {
+	if at := next.FindStringIndex(body); at != nil {
+		return body[:at[0]]
+	}
+	return body
+}
+
+// loosely takes what stands outside of the tags for reasoning, now that tags
+// follow.
+func (t *tags) loosely() {
+	if t.loose.Len() == 0 {
+		return
+	}
+	t.run.out.part()
+	t.run.out.reason(t.loose.String())
+	t.run.out.part()
+	t.loose.Reset()
+}
+
+func (t *tags) end(finish string) *turn {
+	t.parser.End(t)
+	r := t.run
+	if text, fenced := unfenced(t.loose.String()); fenced && !t.worked && !t.answer && len(t.acts) == 0 && !r.shaping {
+		// The whole message stands in a fence: what is in it is no quotation.
+		t.loose.Reset()
+		t.parser.Feed([]byte(text), t)
+		t.parser.End(t)
+	}
+	out := &turn{finish: finish, text: strings.TrimSpace(t.raw.String())}
+	switch {
+	case r.shaping:
+		out.answer = t.answer
+		return out
+	case len(t.acts) > 0:
+		out.text = t.upToActions()
+		for _, body := range t.acts {
+			r.action(out, body)
+		}
+		return out
+	case t.answer && r.req.format != nil:
+		out.shape = true
+		r.talk.say("assistant", out.text)
+		return out
+	case t.answer:
+		out.answer = t.said
+		return out
+	}
+	if text := strings.TrimSpace(t.loose.String()); text != "" {
+		return t.untagged(out, text)
+	}
+	out.more = t.worked || t.early
+	return out
+}
+
+// unfenced returns what stands in a code fence, if there is nothing else in text.
+func unfenced(text string) (string, bool) {
+	text = strings.TrimSpace(text)
+	if !strings.HasPrefix(text, "```") || !strings.HasSuffix(text, "\n```") {
+		return "", false
+	}
+	_, text, found := strings.Cut(text, "\n")
+	text = strings.TrimSuffix(text, "```")
+	return text, found && !strings.Contains(text, "\n```") && strings.HasPrefix(strings.TrimSpace(text), "<")
+}
+
+// untagged reads what a model wrote that has forgotten about the tags: a call in
+// some other dialect, or its answer.
+func (t *tags) untagged(out *turn, text string) *turn {
+	r := t.run
+	if !r.box.none() && r.last == notYet {
+		calls, prose, rung, err := toolcall.Text(text, r.box.known)
+		err = complete(out, rung, err)
+		switch {
+		case errors.Is(err, toolcall.ErrUnknown):
+			out.calls = append(out.calls, r.unread("", "", err))
+			return out
+		case err != nil:
+			out.fault = err.Error()
+			return out
+		case len(calls) > 0:
+			r.recovered(rung)
+			r.out.reason(prose)
+			r.found(out, calls)
+			return out
+		}
+	}
+	if r.req.format != nil {
+		out.shape = true
+		r.talk.say("assistant", out.text)
+		return out
+	}
+	r.out.content(text)
+	out.answer = true
+	return out
+}
+
+// upToActions is the turn without what follows its last action.
+func (t *tags) upToActions() string {
+	raw := t.raw.String()
+	if closed := closing.FindAllStringIndex(raw, -1); closed != nil {
+		raw = raw[:closed[len(closed)-1][1]]
+	}
+	return strings.TrimSpace(raw)
+}
+
+var closing = regexp.MustCompile(`(?i)</action\s*>`)
+
+func (t *tags) record(out *turn, results []string) {
+	r := t.run
+	if out.text != "" {
+		r.talk.say("assistant", out.text)
+	}
+	if len(results) == 0 {
+		return
+	}
+	texts := make([]string, len(results))
+	for i, result := range results {
+		texts[i] = observationTag(out.calls[i].label(), result)
+	}
+	r.talk.say("user", strings.Join(texts, "\n"))
+}
+
+func (t *tags) correct(out *turn) {
+	t.run.talk.say("assistant", out.text)
+	t.run.talk.say("user", observationTag("", unreadable(neutral(out.fault))))
+}
+
+func (t *tags) more() string {
+	if phases := t.run.phases(); len(phases) > 0 && t.run.notes.Phase < len(phases) {
+		return "Go on with the phase " + phases[t.run.notes.Phase].Title + "." + t.reminder()
+	}
+	return "Go on." + t.reminder()
+}
+
+func (t *tags) reminder() string { return " Write the answer as <FINAL_ANSWER>…</FINAL_ANSWER>." }
+
+// early reports whether an answer comes before the pattern allows one. It is said
+// once a run: a model that insists gets its way.
+func (r *Run) early(phases int) bool {
+	p := r.a.Pattern
+	if p == nil || phases >= p.AtLeast || r.notes.Phase >= len(p.Phases) || r.last != notYet || r.hurried {
+		return false
+	}
+	r.hurried = true
+	return true
+}
+
+func equalTitle(a, b string) bool {
+	return strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b))
+}

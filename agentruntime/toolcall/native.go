@@ -1,0 +1,200 @@
+package toolcall
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+)
+
+// Native reads a native call, given its name and its arguments as the provider
+// has them. It repairs what dialects leak into either: argument markup or a
+// whole call in the name (read<arg_key>path</arg_key><arg_value>…), special
+// tokens behind it, prefixes, a name said several times; tags in place of the
+// arguments. For arguments alone it is Arguments, with all that says.
+//
+// A name that is no offered tool is an ErrUnknown.
+func Native(name, arguments string, known func(name string) bool) (calls []Call, rung Rung, err error) {
+	if err := valid(name); err != nil {
+		return nil, 0, err
+	}
+	found, times, ok := nativeName(name, known)
+	if !ok {
+		if strings.ContainsAny(name, "<{([") {
+			return leaked(name, arguments, known)
+		}
+		return nil, 0, unknown(name)
+	}
+	objects, rung, err := Arguments(arguments)
+	if err != nil {
+		args, e := tagged(arguments, known)
+		switch {
+		case e != nil:
+			return nil, 0, e
+		case args != nil:
+			return []Call{{found, args}}, RungDialect, nil
+		}
+		return nil, 0, err
+	}
+	for _, o := range objects {
+		o, repaired, err := untag(o)
+		if err != nil {
+			return nil, 0, err
+		}
+		if inner, ok := unwrapped(found, o, known); ok {
+			o, repaired = inner, true
+		}
+		if repaired {
+			rung = RungDialect
+		}
+		calls = append(calls, Call{found, o})
+	}
+	if times > 1 {
+		if len(objects) != 1 && len(objects) != times {
+			return nil, 0, fail(ErrAmbiguous, -1, "the name comes more often than the arguments")
+		}
+		rung = max(rung, RungConcatenated)
+	}
+	return calls, rung, nil
+}
+
+// unwrapped returns the arguments of a call that stands in the arguments of a
+// call of the same tool, as a whole.
+func unwrapped(name string, raw json.RawMessage, known func(string) bool) (json.RawMessage, bool) {
+	var said struct{ Name string }
+	if json.Unmarshal(raw, &said) != nil {
+		return nil, false
+	}
+	if found, ok := resolve(said.Name, known); !ok || found != name {
+		return nil, false
+	}
+	calls, err := envelope(raw, known, false)
+	if err != nil || len(calls) != 1 || calls[0].Name != name {
+		return nil, false
+	}
+	return calls[0].Arguments, true
+}
+
+// nativeName finds the tool that the name of a native call means, and how often
+// it is said.
+func nativeName(name string, known func(string) bool) (found string, times int, ok bool) {
+	if known(name) {
+		return name, 1, true
+	}
+	plain := strings.Trim(strings.TrimSpace(name), "\"'`")
+	for i := 0; i < len(plain); i++ {
+		if token, end := special(plain, i); end > i && i > 0 {
+			switch token {
+			case "channel", "constrain", "message", "call", "end", "tool_sep", "tool_call_argument_begin":
+				plain = plain[:i]
+			}
+		}
+	}
+	plain = strings.TrimSuffix(strings.TrimSpace(plain), "()")
+	for _, p := range []string{plain, withoutIndex(plain)} {
+		if found, ok := resolve(p, known); ok {
+			return found, 1, true
+		}
+	}
+	for n := 1; n <= len(plain)/2 && n <= 128; n++ {
+		if len(plain)%n == 0 && strings.Repeat(plain[:n], len(plain)/n) == plain && known(plain[:n]) {
+			return plain[:n], len(plain) / n, true
+		}
+	}
+	return "", 0, false
+}
+
+// leaked reads a call that stands in the name as a whole.
+func leaked(name, arguments string, known func(string) bool) ([]Call, Rung, error) {
+	if a := strings.TrimSpace(arguments); a != "" && a != "null" && !empty(json.RawMessage(a)) {
+		return nil, 0, fail(ErrAmbiguous, -1, "the call has arguments in its name and besides")
+	}
+	t := &scan{s: strings.TrimSpace(name), known: known, finished: true}
+	if n := strings.IndexByte(t.s, '<'); n > 0 && (strings.HasPrefix(t.s[n:], keyOpen) || strings.HasPrefix(t.s[n:], keyClose)) {
+		calls, end, err := t.glm(0)
+		if err != nil {
+			return nil, 0, err
+		}
+		if closers(t.s, end) != len(t.s) {
+			return nil, 0, fail(ErrDamaged, -1, "text after the arguments in the name")
+		}
+		return calls, RungDialect, nil
+	}
+	// name>…, name=…: the tag lost its beginning
+	text := t.s
+	if n := strings.IndexAny(text, "<>={"); n > 0 && text[0] != '[' {
+		if _, ok := resolve(text[:n], known); ok {
+			text = "<function=" + text
+		}
+	}
+	calls, prose, _, err := Text(text, known)
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(calls) == 0 || prose != "" {
+		return nil, 0, unknown(name)
+	}
+	return calls, RungDialect, nil
+}
+
+// tagged reads arguments written in tags. Neither value is there when they are
+// not.
+func tagged(arguments string, known func(string) bool) (json.RawMessage, error) {
+	t := &scan{s: strings.TrimSpace(arguments), known: known, finished: true}
+	var args json.RawMessage
+	var end int
+	var err error
+	switch g, ok := tagAt(t.s, 0); {
+	case ok && paramTags[g.local] && !g.closing && g.value != "":
+		args, end, err = t.block(0, "function")
+	case strings.HasPrefix(t.s, keyOpen):
+		args, end, err = t.glmArguments(0, "")
+	default:
+		return nil, nil
+	}
+	if err == nil && closers(t.s, end) != len(t.s) {
+		err = fail(ErrDamaged, end, "text after the arguments")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return args, nil
+}
+
+// untag takes GLM's tags off the keys of arguments; a key with more of them in
+// it than around it can't be read.
+func untag(raw json.RawMessage) (json.RawMessage, bool, error) {
+	if !strings.Contains(string(raw), "arg_key") && !strings.Contains(string(raw), "arg_value") {
+		return raw, false, nil
+	}
+	var m map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return nil, false, fail(ErrDamaged, -1, err.Error())
+	}
+	clean := make(map[string]json.RawMessage, len(m))
+	repaired := false
+	for key, value := range m {
+		bare := key
+		for strings.HasPrefix(bare, keyOpen) {
+			bare = bare[len(keyOpen):]
+		}
+		for strings.HasSuffix(bare, keyClose) {
+			bare = bare[:len(bare)-len(keyClose)]
+		}
+		if strings.Contains(bare, "arg_key") && strings.ContainsAny(bare, "<>") || strings.Contains(bare, "<arg_value") || strings.Contains(bare, "</arg_value") {
+			return nil, false, fail(ErrDamaged, -1, "tags in the key "+clip(key, 60))
+		}
+		if _, twice := clean[bare]; twice || bare == "" {
+			return nil, false, fail(ErrAmbiguous, -1, "tags in the key "+clip(key, 60))
+		}
+		clean[bare] = value
+		repaired = repaired || bare != key
+	}
+	if !repaired {
+		return raw, false, nil
+	}
+	out, err := json.Marshal(clean)
+	if err != nil {
+		return nil, false, errors.Join(ErrDamaged, err)
+	}
+	return out, true, nil
+}
