@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -107,6 +108,7 @@ func TestAnySplitIsTheSame(t *testing.T) {
 			d := newDesk("d").with("search", querySchema, replies("found"))
 			mgr, a := agentOf(&model{answers: []answerOf{says(pieces...), says("<FINAL_ANSWER>end</FINAL_ANSWER>")}}, pattern, d)
 			o := ask(t, mgr, a, chat("Go"))
+			slices.Sort(d.seen) // calls of one turn run at the same time
 			return fmt.Sprintf("%q %q %q %v %q", o.reasoning, o.content, o.reason, o.err, d.seen)
 		}
 		var pieces []string
