@@ -110,16 +110,18 @@ func (r *Run) parallel(calls []toolCall, jobs []int, results []string, failed []
 
 // execute runs one call. failed says that the result is the news of a failure.
 func (r *Run) execute(ctx context.Context, c *toolCall, notices chan<- string) (text string, failed bool) {
+	outcome := "failed"
+	if o := r.m.Observer; o != nil {
+		var ended func(string)
+		ctx, ended = o.Tool(ctx, c.tool.Server, c.tool.Name)
+		defer func() { ended(outcome) }()
+	}
 	// A panic in somebody's code is that call's failure (contract A5).
 	defer func() {
 		if v := recover(); v != nil {
 			text, failed = fmt.Sprintf("The tool failed: a panic of type %T.", v), true
 		}
 	}()
-	ended := func(string) {}
-	if o := r.m.Observer; o != nil {
-		ctx, ended = o.Tool(ctx, c.tool.Server, c.tool.Name)
-	}
 	call := mcp.Call{Tool: c.tool.Name, Arguments: json.RawMessage(c.args), Limit: r.a.ToolOutput}
 	if notices != nil {
 		label := c.label()
@@ -134,10 +136,9 @@ func (r *Run) execute(ctx context.Context, c *toolCall, notices chan<- string) (
 	if err != nil {
 		e, ok := errors.AsType[*mcp.Error](err)
 		if !ok {
-			ended("failed")
 			return "The tool failed.", true
 		}
-		ended(e.Kind.String())
+		outcome = e.Kind.String()
 		return "The tool could not be used: " + neutral(e.Message) + ".", true
 	}
 	text = neutral(res.Text)
@@ -145,10 +146,9 @@ func (r *Run) execute(ctx context.Context, c *toolCall, notices chan<- string) (
 		text += fmt.Sprintf("\n[cut: %d further bytes are not shown]", res.Cut)
 	}
 	if res.Failed {
-		ended("failed")
 		return "The tool reports a failure: " + text, true
 	}
-	ended("ok")
+	outcome = "ok"
 	if text == "" {
 		text = "(The tool returned nothing.)"
 	}
@@ -158,7 +158,7 @@ func (r *Run) execute(ctx context.Context, c *toolCall, notices chan<- string) (
 // again says that a call has failed before, and ends the run's tools when it has
 // failed too often (contract A6).
 func (r *Run) again(c *toolCall) string {
-	key := c.label() + "\x00" + oneLine([]byte(c.args)) + "\x00" + c.fault
+	key := c.label() + "\x00" + oneLine([]byte(c.args)) + "\x00" + c.raw
 	r.failed[key]++
 	switch n := r.failed[key]; {
 	case n == 2:

@@ -59,8 +59,8 @@ type Agent struct {
 	// the best answer so far. MaxToolCalls bounds the calls of all of them.
 	MaxSteps, MaxToolCalls int
 
-	// MaxTokens bounds the completion tokens of a run whose request does not say,
-	// 0 for no bound.
+	// MaxTokens bounds the completion tokens of a run, 0 for no bound. A request may
+	// ask for less.
 	MaxTokens int64
 
 	// Timeout bounds a run.

@@ -103,7 +103,7 @@ func (a *answer) title(text string) {
 
 // notice says what is going on to whoever waits.
 func (a *answer) notice(text string) {
-	if a.begun {
+	if a.begun || a.hide {
 		a.emit(Event{Kind: Notice, Text: text})
 		return
 	}

@@ -241,7 +241,7 @@ func toolServer(b *testing.B) string {
 func sdkCaller(b *testing.B, url string) func(*testing.B) {
 	b.Helper()
 	client := sdk.NewClient(&sdk.Implementation{Name: "bench", Version: "1"}, nil)
-	session, err := client.Connect(b.Context(), &sdk.StreamableClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}}, nil)
+	session, err := client.Connect(b.Context(), &sdk.StreamableClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: new(http.Transport)}}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

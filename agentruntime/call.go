@@ -15,6 +15,7 @@ type toolCall struct {
 	id    string
 	name  string // as the model wrote it
 	args  string // a JSON object
+	raw   string // as the model wrote it, of a call that cannot be run
 	tool  *tool  // nil if there is none of that name
 	fault string // why it cannot be run, for the model
 }
@@ -68,7 +69,11 @@ func (r *Run) native(t *turn, c openai.ToolCall) {
 		err = errCut // there may have been more to come than nothing
 	}
 	if err != nil {
-		t.calls = append(t.calls, r.unread(id, c.Name, err))
+		call := r.unread(id, c.Name, c.Arguments, err)
+		if objects, _, err := toolcall.Arguments(c.Arguments); err == nil && len(objects) == 1 {
+			call.args = string(objects[0])
+		}
+		t.calls = append(t.calls, call)
 		return
 	}
 	r.recovered(rung)
@@ -81,11 +86,11 @@ func (r *Run) native(t *turn, c openai.ToolCall) {
 }
 
 // unread is a call that could not be read, or has a name that no tool has.
-func (r *Run) unread(id, name string, err error) toolCall {
+func (r *Run) unread(id, name, raw string, err error) toolCall {
 	if e, ok := errors.AsType[*toolcall.Error](err); ok && errors.Is(e, toolcall.ErrUnknown) {
-		return toolCall{id: id, name: e.Name, args: "{}"}
+		return toolCall{id: id, name: e.Name, raw: raw, args: "{}"}
 	}
-	return toolCall{id: id, name: name, args: "{}", tool: r.box.find(name), fault: unreadable(err.Error())}
+	return toolCall{id: id, name: name, raw: raw, args: "{}", tool: r.box.find(name), fault: unreadable(err.Error())}
 }
 
 // found takes calls that the model wrote as text.
@@ -112,7 +117,7 @@ func (r *Run) action(t *turn, body string) {
 		calls, rung, err = r.wrapped(body)
 	}
 	if err = complete(t, rung, err); err != nil {
-		t.calls = append(t.calls, r.unread("", "", err))
+		t.calls = append(t.calls, r.unread("", "", body, err))
 		return
 	}
 	r.recovered(rung)

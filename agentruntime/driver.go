@@ -80,7 +80,7 @@ func (r *Run) ask() (*turn, error) {
 		}
 		failure, _ := errors.AsType[*provider.Error](err)
 		switch {
-		case failure == nil:
+		case failure == nil, target == nil: // nothing could be tried, or nothing answered
 			return nil, err
 		case failure.ToolUse:
 			if t := r.generation(failure); t != nil {
@@ -94,8 +94,6 @@ func (r *Run) ask() (*turn, error) {
 				continue
 			}
 			tries.Fail(target, failure)
-		case target == nil: // nothing could be tried, or nothing answered
-			return nil, err
 		case r.out.given:
 			return nil, &rotation.Error{Cause: failure, API: rotation.Broken(failure)}
 		default:

@@ -10,7 +10,7 @@ type EventKind uint8
 const (
 	Reasoning EventKind = iota // Text, before the first content
 	Content                    // Text of the answer
-	Notice                     // Text for whoever waits, after the first content
+	Notice                     // Text for whoever waits, where there can be no reasoning
 	ToolCall                   // Call of a client's tool
 	Finish                     // Reason and Usage
 )

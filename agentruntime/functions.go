@@ -136,7 +136,7 @@ func (f *functions) end(finish string) *turn {
 		err = complete(t, rung, err)
 		switch {
 		case errors.Is(err, toolcall.ErrUnknown):
-			t.calls = append(t.calls, f.run.unread(newCallID(), "", err))
+			t.calls = append(t.calls, f.run.unread(newCallID(), "", t.text, err))
 			return t
 		case err != nil:
 			t.fault = err.Error()

@@ -3,6 +3,7 @@ package agentruntime
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/universal-ai-gateway/magicproxy/openai"
 	"github.com/universal-ai-gateway/magicproxy/rotation"
@@ -29,7 +30,7 @@ type Observer interface {
 	// an mcp.Kind. It is also called on other goroutines than the run's.
 	Tool(ctx context.Context, server, tool string) (context.Context, func(outcome string))
 
-	// Ended is told of the end of a run.
+	// Ended is told of the end of a run: by its finish_reason, canceled, or error.
 	Ended(a *Agent, reason string, turns, calls int)
 }
 
@@ -71,6 +72,9 @@ func (m *Manager) Run(ctx context.Context, c Call) (*Run, *openai.Error) {
 	if r.notes == nil {
 		r.notes = new(state.Session)
 	}
+	if r.notes.Agent != r.a.Name { // phases are those of a pattern
+		r.notes.Agent, r.notes.Phase = r.a.Name, 0
+	}
 	if r.trace == nil {
 		r.trace = new(rotation.Trace)
 	}
@@ -79,7 +83,9 @@ func (m *Manager) Run(ctx context.Context, c Call) (*Run, *openai.Error) {
 	if q.choice != choiceNone {
 		r.box.client = q.clients
 		if r.a.acts() {
+			from := time.Now()
 			r.box.kit = r.a.tools(ctx)
+			r.trace.Waited += time.Since(from)
 		}
 	}
 	if q.choice == choiceNamed && !r.box.known(q.choose) || q.choice == choiceRequired && r.box.none() {

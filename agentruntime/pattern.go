@@ -44,14 +44,17 @@ type Placeholders struct {
 	// Format explains the tags. It is added at the end of a text that does not
 	// refer to it.
 	Format string
+}
 
-	// Phases are the pattern's, with their numbers, AtLeast how many a turn needs.
-	Phases  []NumberedPhase
+// ladder is what texts of patterns with phases refer to besides.
+type ladder struct {
+	Placeholders
+	Phases  []numberedPhase
 	AtLeast int
 }
 
-// NumberedPhase is a Phase with its number, from 1.
-type NumberedPhase struct {
+// numberedPhase is a Phase with its number, from 1.
+type numberedPhase struct {
 	Phase
 	Number int
 }
@@ -129,13 +132,17 @@ func (p *Pattern) render(agent string) (string, error) {
 	if p == nil || p.text == nil {
 		return "", nil
 	}
-	values := Placeholders{Agent: agent, Format: format, AtLeast: p.AtLeast}
-	for i, phase := range p.Phases {
-		values.Phases = append(values.Phases, NumberedPhase{phase, i + 1})
+	var values any = Placeholders{Agent: agent, Format: format}
+	if len(p.Phases) > 0 {
+		l := ladder{Placeholders: Placeholders{Agent: agent, Format: format}, AtLeast: p.AtLeast}
+		for i, phase := range p.Phases {
+			l.Phases = append(l.Phases, numberedPhase{phase, i + 1})
+		}
+		values = l
 	}
 	var b bytes.Buffer
 	if err := p.text.Execute(&b, values); err != nil {
-		return "", fmt.Errorf("text: %w (known placeholders: .Agent, .AtLeast, .Format, .Phases)", err)
+		return "", fmt.Errorf("text: %w (known placeholders: .Agent, .Format)", err)
 	}
 	text := b.String()
 	if !strings.Contains(text, format) {

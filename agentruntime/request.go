@@ -61,8 +61,11 @@ func newRequest(a *Agent, r *openai.Request) (*request, *openai.Error) {
 			q.pass(f.Name, f.Value)
 		}
 	}
-	if q.bound == 0 && a.MaxTokens > 0 {
-		q.bound, q.boundNames = a.MaxTokens, []string{maxTokens}
+	if a.MaxTokens > 0 && (q.bound == 0 || q.bound > a.MaxTokens) {
+		q.bound = a.MaxTokens
+	}
+	if q.bound > 0 && q.boundNames == nil {
+		q.boundNames = []string{maxTokens}
 	}
 	return q, nil
 }

@@ -49,6 +49,11 @@ func TestSampling(t *testing.T) {
 		if string(m.requests[0]["max_tokens"]) != "50" {
 			t.Errorf("the agent's own: %s", m.bodies[0])
 		}
+		m.requests = nil
+		ask(t, mgr, a, chat("Go", `"max_completion_tokens":100`))
+		if string(m.requests[0]["max_completion_tokens"]) != "50" || m.requests[0]["max_tokens"] != nil {
+			t.Errorf("more than the agent's own: %s", m.bodies[0])
+		}
 	})
 	t.Run("defaults", func(t *testing.T) {
 		m := &model{answers: []answerOf{says("Done.")}}

@@ -71,11 +71,7 @@ func (r *Run) Events() iter.Seq2[Event, error] {
 		reason, err := r.loop()
 		r.notes.Steps += r.turns
 		if o := r.m.Observer; o != nil {
-			how := reason
-			if err != nil {
-				how = "error"
-			}
-			o.Ended(r.a, how, r.turns, r.calls)
+			o.Ended(r.a, r.outcome(reason, err), r.turns, r.calls)
 		}
 		switch {
 		case r.out.gone:
@@ -86,6 +82,17 @@ func (r *Run) Events() iter.Seq2[Event, error] {
 			r.out.emit(Event{Kind: Finish, Reason: reason, Usage: r.usage})
 		}
 	}
+}
+
+// outcome is the run's end in one word.
+func (r *Run) outcome(reason string, err error) string {
+	switch {
+	case err == nil:
+		return reason
+	case r.out.gone, r.ctx.Err() != nil && !errors.Is(context.Cause(r.ctx), errTimeout):
+		return "canceled"
+	}
+	return "error"
 }
 
 // ended is the error of a run whose context may have ended it.

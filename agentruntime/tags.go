@@ -275,7 +275,7 @@ func (t *tags) untagged(out *turn, text string) *turn {
 		err = complete(out, rung, err)
 		switch {
 		case errors.Is(err, toolcall.ErrUnknown):
-			out.calls = append(out.calls, r.unread("", "", err))
+			out.calls = append(out.calls, r.unread("", "", text, err))
 			return out
 		case err != nil:
 			out.fault = err.Error()

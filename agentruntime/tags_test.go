@@ -205,6 +205,15 @@ func TestLadder(t *testing.T) {
 		t.Errorf("context %s", user)
 	}
 
+	// A phase is one of a pattern: another agent of the session begins its own.
+	m.answers, m.requests, m.bodies = []answerOf{says(done)}, nil, nil
+	other, b := agentOf(m, "analytical")
+	b.Name = "other"
+	askSession(t.Context(), t, other, b, chat("Other"), s).well(t, "It is a language.", "stop")
+	if user := contentText(m.messages(t, 0)[1].Content); !strings.Contains(user, "Phase: Draft (1 of 3)") {
+		t.Errorf("context %s", user)
+	}
+
 	// An answer that comes too early is sent back once.
 	m.answers, m.requests, m.bodies = []answerOf{says(phases("Restate") + done), says(done)}, nil, nil
 	got := ask(t, mgr, a, chat("Fast")).well(t, "It is a language.", "stop")
@@ -227,7 +236,7 @@ func TestPatterns(t *testing.T) {
 	if text, _ := p.render("bob"); !strings.HasPrefix(text, "You are bob.\n\n") || !strings.HasSuffix(text, format) {
 		t.Errorf("text %s", text)
 	}
-	for text, want := range map[string]string{"{{.Nobody}}": "Nobody", "{{.Agent": "unclosed action", "{{range .Phases}}{{.Size}}{{end}}": ""} {
+	for text, want := range map[string]string{"{{.Nobody}}": "Nobody", "{{.Agent": "unclosed action", "{{.Phases}}": "Phases"} {
 		_, err := NewPattern("mine", text, true)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)

@@ -82,6 +82,10 @@ func (a *App) adminAgents(w http.ResponseWriter, r *http.Request) error {
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		agent := a.agents[name]
 		s := agentStatus{Name: name, Models: names[name], Pattern: agent.Pattern.Name, Tools: []string{}}
+		if agent.Pattern.NoTools {
+			all = append(all, s)
+			continue
+		}
 		for _, server := range agent.Servers {
 			for _, t := range a.servers[server.Name()].Status().Tools {
 				if id := server.Name() + "::" + t.Name; t.State == "offered" && glob.Any(agent.Tools, id) {

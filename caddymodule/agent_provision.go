@@ -118,7 +118,7 @@ func (a *App) provisionAgent(repl *caddy.Replacer, name string, patterns map[str
 			return fmt.Errorf("variants: %s: %s", id, modelNameRule)
 		}
 		if err := a.name(id, agent.Variant(id, patterns[v])); err != nil {
-			return fmt.Errorf("variants: %w", err)
+			return fmt.Errorf("variant %w", err)
 		}
 	}
 	return nil
@@ -137,7 +137,7 @@ func (a *App) name(name string, agent *agentruntime.Agent) error {
 	case a.Tiers[name] != nil:
 		return fmt.Errorf("%s: there is a tier of that name", name)
 	case a.agents[name] != nil:
-		return fmt.Errorf("%s: the agent %s has that name already", name, a.agents[name].Name)
+		return fmt.Errorf("%s: an agent has that name already, as its own, an alias or a variant", name)
 	}
 	a.agents[name] = agent
 	return nil

@@ -126,7 +126,7 @@ type stateCollector struct{}
 
 var (
 	keysDesc    = prometheus.NewDesc("caddy_ai_gateway_keys", "API keys by state.", []string{"provider", "state"}, nil)
-	breakerDesc = prometheus.NewDesc("caddy_ai_gateway_breaker_open", "Whether a tool server's circuit breaker keeps its tools away: 1 for open or half open.", []string{"server"}, nil)
+	breakerDesc = prometheus.NewDesc("caddy_ai_gateway_breaker_open", "Whether a tool server's circuit breaker is open, and its tools are kept away.", []string{"server"}, nil)
 	callDesc    = prometheus.NewDesc("caddy_ai_gateway_calls_in_flight", "Calls under way, and those waiting in the queue of max_concurrent.", []string{"provider", "state"}, nil)
 )
 
@@ -160,7 +160,7 @@ func (stateCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(app.servers)) {
 		open := 0.0
-		if app.servers[name].Status().Breaker.State != "closed" {
+		if app.servers[name].Status().Breaker.State == "open" {
 			open = 1
 		}
 		ch <- prometheus.MustNewConstMetric(breakerDesc, prometheus.GaugeValue, open, name)

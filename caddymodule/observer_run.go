@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -20,17 +21,22 @@ func (runObserver) Recovered(how string) { metrics.recovered.WithLabelValues(how
 // Tool implements agentruntime.Observer. As for attempts there are spans only where
 // the request has one.
 func (runObserver) Tool(ctx context.Context, server, tool string) (context.Context, func(string)) {
-	tracer := tracerOf(ctx)
-	if tracer == nil {
-		return ctx, func(string) {}
+	from := time.Now()
+	var span trace.Span
+	if tracer := tracerOf(ctx); tracer != nil {
+		name := openai.Cut(tool, 128)
+		ctx, span = tracer.Start(ctx, "execute_tool "+name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
+			attribute.String("gen_ai.operation.name", "execute_tool"),
+			attribute.String("gen_ai.tool.name", name),
+			attribute.String("mcp.server.name", server),
+		))
 	}
-	name := openai.Cut(tool, 128)
-	ctx, span := tracer.Start(ctx, "execute_tool "+name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
-		attribute.String("gen_ai.operation.name", "execute_tool"),
-		attribute.String("gen_ai.tool.name", name),
-		attribute.String("mcp.server.name", server),
-	))
 	return ctx, func(outcome string) {
+		metrics.toolCalls.WithLabelValues(server, outcome).Inc()
+		metrics.toolSeconds.WithLabelValues(server).Observe(time.Since(from).Seconds())
+		if span == nil {
+			return
+		}
 		if outcome != "ok" {
 			span.SetAttributes(attribute.String("error.type", outcome))
 			span.SetStatus(codes.Error, outcome)

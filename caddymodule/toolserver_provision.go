@@ -69,7 +69,7 @@ func (a *App) loadServer(o mcp.Options, address string, c *ToolServer) (toolServ
 	v, _ := toolStates.LoadOrStore(stateKey, new(pooledToolState))
 	a.release = append(a.release, func() error { _, err := toolStates.Delete(stateKey); return err })
 	o.Pins = newPinStore(o.Name, address)
-	o.Observer = serverObserver{caddy.Log().Named("ai_gateway.mcp")}
+	o.Observer = serverObserver{logger: caddy.Log().Named("ai_gateway.mcp")}
 	config, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
@@ -116,13 +116,10 @@ func (s pooledServer) Destruct() error {
 }
 
 // serverObserver turns what happens to tool servers into metrics and log lines.
-// Calls themselves are not logged: there are many.
-type serverObserver struct{ logger *zap.Logger }
-
-// Called implements mcp.Observer.
-func (o serverObserver) Called(server, _, outcome string, took time.Duration) {
-	metrics.toolCalls.WithLabelValues(server, outcome).Inc()
-	metrics.toolSeconds.WithLabelValues(server).Observe(took.Seconds())
+// Calls are counted where runs make them.
+type serverObserver struct {
+	mcp.NoObserver
+	logger *zap.Logger
 }
 
 // Breaker implements mcp.Observer.

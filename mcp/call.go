@@ -54,7 +54,7 @@ func (s *Server) call(ctx context.Context, c Call) (*Result, *fault) {
 		res, f = s.attempt(ctx, &c)
 	}
 	s.settle(permit, f)
-	if f != nil && f.kind == KindUnknown {
+	if f != nil && (f.kind == KindUnknown || f.code == sdk.CodeHeaderMismatch) { // what we know of its tools is old
 		s.state.refresh(s, false)
 	}
 	return res, f

@@ -44,6 +44,10 @@ var acts = map[string]func(){
 	"tools": func() { _ = newTools(nil).Run(context.Background(), &sdk.StdioTransport{}) },
 	"rude":  rude,
 	"exits": func() { os.Exit(3) },
+	"deaf": func() {
+		rude()
+		select {} // until it is told to end in another way
+	},
 	"stubborn": func() {
 		signal.Ignore(syscall.SIGTERM)
 		child := exec.Command("sleep", "600")

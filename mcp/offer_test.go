@@ -77,7 +77,7 @@ func TestAllowDeny(t *testing.T) {
 
 // contract: X8
 func TestInvisibleCharacters(t *testing.T) {
-	bad := []string{"\u200b", "\u200d", "\u202e", "\u2066", "\u061c", "\ufeff", "\u00ad", "\u2060", "\u180e", "\U000e0041", "\U000e0100", "\ufe0f\ufe0f", "\u3164", "\x07", "\x1b", "\u0085", "\x7f"}
+	bad := []string{"\u200b", "\u200d", "\u202e", "\u2066", "\u061c", "\ufeff", "\u00ad", "\u2060", "\u180e", "\U000e0041", "\U000e0100", "\ufe0f\ufe0f", "\ufe00", "\u3164", "\x07", "\x1b", "\u0085", "\x7f"}
 	good := []string{"a\nb\tc", "ж", "日本", "⚠\ufe0f", "e\u0301"}
 	r := newRaw()
 	var all []string

@@ -62,13 +62,11 @@ func definitionHash(name, description string, schema json.RawMessage) string {
 }
 
 // check compares new entries with the pins, pins those never seen, and says of which
-// the definition has changed. It is called with listing held by one goroutine.
+// the definition has changed. It is called with pinMu held.
 func (st *State) check(s *Server, entries []*entry) {
 	if s.o.Pin == PinOff {
 		return
 	}
-	st.pinMu.Lock()
-	defer st.pinMu.Unlock()
 	if st.loadPins(s) != nil && s.o.Pin == PinOn {
 		// Without the pins, everything may have changed.
 		for _, e := range entries {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // contract: M6, X4
@@ -61,6 +62,13 @@ func TestErrorsHaveNoSecrets(t *testing.T) {
 	if err != nil || res.Text != "[redacted]" {
 		t.Errorf("got %+v, %v", res, err)
 	}
+	hurried := open(t, Options{URL: srv.URL, Timeout: 50 * time.Millisecond})
+	r.set(func() { r.acts["hang"] = hangs })
+	_, err = hurried.Call(t.Context(), Call{Tool: "hang"})
+	if k := kindOf(t, err); k != KindTimeout || strings.Contains(errors.Unwrap(err).Error(), "127.0.0.1") {
+		t.Errorf("got %v (%v)", err, errors.Unwrap(err))
+	}
+	srv.CloseClientConnections()
 	srv.Close()
 	_, err = s.Call(t.Context(), Call{Tool: "tell"})
 	if err == nil || strings.Contains(errors.Unwrap(err).Error(), srv.URL) {

@@ -226,11 +226,7 @@ func (s *Server) Close() {
 func (s *Server) fail(f *fault) *Error {
 	e := &Error{Kind: f.kind, Server: s.o.Name, Message: f.text}
 	if f.cause != nil {
-		cause := f.cause
-		if u, ok := errors.AsType[*url.Error](cause); ok {
-			cause = u.Err // it has the URL in it
-		}
-		e.Err = errors.New(s.scrub.line(cause.Error(), maxSaid))
+		e.Err = errors.New(s.scrub.line(f.cause.Error(), maxSaid))
 	}
 	return e
 }

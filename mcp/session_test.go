@@ -79,6 +79,35 @@ func TestSessionLostAgain(t *testing.T) {
 	}
 }
 
+// A stream that ends before its answer is picked up where it was left.
+//
+// contract: M1
+func TestStreamIsPickedUp(t *testing.T) {
+	r := newRaw()
+	var id, last string
+	r.acts["poll"] = func(w http.ResponseWriter, _ *http.Request, a ask) {
+		id = string(a.ID)
+		sends(w, stream, "id: one\nretry: 10\ndata:\n\n")
+	}
+	r.any = func(w http.ResponseWriter, q *http.Request, _ ask) bool {
+		if q.Method != http.MethodGet {
+			return false
+		}
+		if last = q.Header.Get("Last-Event-Id"); last == "one" {
+			sends(w, stream, "id: two\nretry: 10\ndata:\n\n")
+			return true
+		}
+		sends(w, stream, event1(`{"jsonrpc":"2.0","id":`+id+`,"result":`+said("at last")+`}`))
+		return true
+	}
+	s := open(t, Options{URL: serve(t, r).URL})
+	s.Offer(t.Context())
+	res, err := s.Call(t.Context(), Call{Tool: "poll"})
+	if err != nil || res.Text != "at last" || last != "two" {
+		t.Errorf("got %+v, %v after %q", res, err, last)
+	}
+}
+
 // Many calls that lose a session at once open one new one.
 //
 // contract: M3

@@ -148,6 +148,7 @@ func (st *State) start(s *Server, wished bool) chan struct{} {
 // listed keeps the outcome of a listing. One that has failed leaves the old list.
 func (st *State) listed(s *Server, l *listing, f *fault, took time.Duration) {
 	var failed *Error
+	st.pinMu.Lock() // an approval comes before or after all of it
 	if f != nil {
 		failed = s.fail(f)
 	} else {
@@ -164,6 +165,7 @@ func (st *State) listed(s *Server, l *listing, f *fault, took time.Duration) {
 		st.failed, st.failedAt = failed, time.Now()
 	}
 	st.mu.Unlock()
+	st.pinMu.Unlock()
 	n := 0
 	if l != nil {
 		n = len(l.entries)

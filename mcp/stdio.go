@@ -61,6 +61,7 @@ type command struct {
 	output chan outgoing
 
 	writing sync.Mutex // held while something is written to stdin
+	closed  bool       // guarded by writing: nothing is any more
 	mu      sync.Mutex
 	exited  bool
 	asked   bool // to end
@@ -142,6 +143,7 @@ func (t *stdioTransport) wait(c *command, w *wire, stdout, stderr *os.File) {
 	c.stdin.Close()
 	c.writing.Lock() // what has not been written is known now
 	defer c.writing.Unlock()
+	c.closed = true
 	w.end(&fault{kind: KindProtocol, text: "its process has ended", cause: err})
 }
 
@@ -162,6 +164,9 @@ func (c *command) feed(done <-chan struct{}) {
 func (c *command) write(m outgoing) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	if c.closed {
+		return
+	}
 	m.x.leave()
 	if n, err := c.stdin.Write(m.line); n == 0 && err != nil {
 		m.x.stay()

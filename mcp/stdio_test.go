@@ -107,7 +107,7 @@ func TestStdioExit(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is gone", func() bool { return !alive(pid) })
+	eventually(t, "its end has been noticed", func() bool { return !s.Status().Connected })
 	say(t, s, "and again")
 }
 
@@ -173,7 +173,7 @@ func TestStdioEnvironment(t *testing.T) {
 //
 // contract: X8
 func TestStdioEnds(t *testing.T) {
-	for _, act := range []string{"rude", "stubborn"} {
+	for _, act := range []string{"rude", "deaf", "stubborn"} {
 		t.Run(act, func(t *testing.T) {
 			o := program(t, act)
 			heard := new(observed)
@@ -194,6 +194,9 @@ func TestStdioEnds(t *testing.T) {
 			}
 			for _, pid := range pids {
 				eventually(t, "it has ended", func() bool { return !alive(pid) })
+			}
+			if took := time.Since(start); act != "stubborn" && took >= killGrace {
+				t.Errorf("it had to be made to, after %v", took)
 			}
 		})
 	}

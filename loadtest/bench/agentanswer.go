@@ -90,11 +90,10 @@ func (w *agentWant) check(body []byte) error {
 // part returns the part that a chunk is of, partNone if it can't come now. text is what is still missing of the content.
 func (w *agentWant) part(now int, choice []byte, text *[]byte) int {
 	piece := func(delta []byte) []byte {
-		p, ok := bytes.CutPrefix(choice, delta)
-		if p, ok = bytes.CutSuffix(p, deltaEnd); !ok {
-			return nil
+		if p, ok := bytes.CutSuffix(choice[len(delta):], deltaEnd); ok {
+			return p
 		}
-		return p
+		return nil
 	}
 	switch {
 	case bytes.Equal(choice, roleDelta):

@@ -2,12 +2,10 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"runtime"
 	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -95,12 +93,6 @@ func (r *agentReport) write(w io.Writer) error {
 	return bw.Flush()
 }
 
-func (r *agentReport) writeJSON(w io.Writer) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(r)
-}
-
 func (r *agentReport) answers(agent string) (t tally) {
 	for i := range r.Cells {
 		if r.Cells[i].Agent == agent {
@@ -127,7 +119,7 @@ func (r *agentReport) broken() (out []string) {
 	for _, want := range agentWants {
 		t := r.answers(want.name)
 		if err := t.problem(); err != nil {
-			out = append(out, strings.Join([]string{want.name, err.Error()}, ": "))
+			out = append(out, want.name+": "+err.Error())
 		}
 	}
 	return out

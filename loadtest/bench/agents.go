@@ -43,11 +43,16 @@ type agentPlan struct {
 	profile string        // directory, "" for none
 }
 
-// tokenPace is the mock's default.
-const tokenPace = 10 * time.Millisecond
+const (
+	tokenPace       = 10 * time.Millisecond // the mock's default
+	sessionsPerUser = 1000                  // the gateway's bound; every run is a session here
+)
 
 // runAgents gives each agent a fresh gateway a round.
 func runAgents(ctx context.Context, caddy string, p *agentPlan, progress io.Writer) ([]agentCell, error) {
+	if most := agentUsers * sessionsPerUser; p.Agents > most {
+		return nil, fmt.Errorf("at most %d runs at once: the configuration has %d users, and one may have %d sessions", most, agentUsers, sessionsPerUser)
+	}
 	if err := raiseFileLimit(uint64(p.Agents + 500)); err != nil { //nolint:gosec // not negative
 		return nil, err
 	}
@@ -84,7 +89,7 @@ func measureAgent(ctx context.Context, caddy string, want agentWant, round int, 
 		return nil, err
 	}
 	const warmConnections, warmTime = 32, 3 * time.Second
-	if r := l.run(ctx, warmConnections, warmTime); !r.clean() {
+	if r := l.run(ctx, min(warmConnections, p.Agents), warmTime); !r.clean() {
 		return nil, fmt.Errorf("warm-up: %w", r.problem())
 	}
 	if err := pause(ctx, time.Second); err != nil {
@@ -99,13 +104,12 @@ func measureAgent(ctx context.Context, caddy string, want agentWant, round int, 
 		return nil, err
 	}
 	watched := make(chan error, 1)
-	watching, stop := context.WithCancel(ctx)
-	defer stop()
-	go func() { watched <- c.watch(watching, t, round, p) }()
+	ended := make(chan struct{})
+	go func() { watched <- c.watch(ctx, ended, t, round, p) }()
 	r := l.run(ctx, p.Agents, p.Length)
-	stop()
+	close(ended)
 	after, err := cpuTime(t.proc.pid())
-	if err := errors.Join(<-watched, err, ctx.Err(), t.proc.alive()); err != nil {
+	if err := errors.Join(t.proc.alive(), <-watched, err, ctx.Err()); err != nil {
 		return nil, err
 	}
 	c.tally = r.tally
@@ -118,8 +122,9 @@ func measureAgent(ctx context.Context, caddy string, want agentWant, round int, 
 
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// watch samples the resident size until ctx ends, and halfway asks the Go runtime of the gateway.
-func (c *agentCell) watch(ctx context.Context, t *target, round int, p *agentPlan) error {
+// watch samples the resident size until the load has ended, and halfway asks the Go runtime of the gateway. A profile disturbs the
+// figures of its round.
+func (c *agentCell) watch(ctx context.Context, ended <-chan struct{}, t *target, round int, p *agentPlan) error {
 	half := time.After(p.Length / 2)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -140,7 +145,7 @@ func (c *agentCell) watch(ctx context.Context, t *target, round int, p *agentPla
 					return err
 				}
 			}
-		case <-ctx.Done():
+		case <-ended:
 			return nil
 		}
 	}
@@ -170,7 +175,7 @@ func (c *agentCell) askRuntime(ctx context.Context, admin string) error {
 	return lines.Err()
 }
 
-// profileAgent writes profiles of a gateway under load: <dir>/<agent>-heap.pprof and -cpu.pprof.
+// profileAgent writes profiles of a gateway under load: <dir>/<agent>-<kind>.pprof.
 func profileAgent(ctx context.Context, admin, dir, agent string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err

@@ -131,15 +131,16 @@ func reportAgents(ctx context.Context, caddy string, p *agentPlan, asJSON, stric
 // conclude prints a report. The error is what in it makes the exit status.
 func conclude(r interface {
 	write(io.Writer) error
-	writeJSON(io.Writer) error
 	broken() []string
 	missed() []string
 }, asJSON, strict bool) error {
-	write := r.write
+	var err error
 	if asJSON {
-		write = r.writeJSON
+		err = writeJSON(os.Stdout, r)
+	} else {
+		err = r.write(os.Stdout)
 	}
-	switch err := write(os.Stdout); {
+	switch {
 	case err != nil:
 		return err
 	case len(r.broken()) > 0:

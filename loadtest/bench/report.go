@@ -180,10 +180,10 @@ func optional(v float64, format string) string {
 	return fmt.Sprintf(format, v)
 }
 
-func (r *report) writeJSON(w io.Writer) error {
+func writeJSON(w io.Writer, report any) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	return enc.Encode(r)
+	return enc.Encode(report)
 }
 
 // machine names the processor where the system says it.
