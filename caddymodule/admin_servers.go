@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -41,8 +42,11 @@ func (a *App) adminServers(w http.ResponseWriter, r *http.Request, parts []strin
 		if s == nil {
 			return apiError(http.StatusNotFound, "unknown tool server %q", parts[1])
 		}
-		if err := s.Approve(parts[2]); err != nil {
+		switch err := s.Approve(parts[2]); {
+		case errors.Is(err, mcp.ErrNoTool):
 			return apiError(http.StatusNotFound, "%w", err)
+		case err != nil: // the pins could not be saved
+			return apiError(http.StatusInternalServerError, "%w", err)
 		}
 		return reply(w, s.Status())
 	}

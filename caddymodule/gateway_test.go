@@ -153,9 +153,9 @@ func (g *gateway) open(method, path string, body io.Reader, header ...string) *h
 	return g.send(req)
 }
 
-// send tries again when the connection is reset before anything came. Caddy gives
-// every configuration a socket of its own on the same port, and closing the old
-// one resets what still waited in its backlog.
+// send tries again when the connection ends before anything came. Caddy gives every
+// configuration a socket of its own on the same port, and closing the old one resets
+// what still waited in its backlog; kept connections it closes, too.
 func (g *gateway) send(req *http.Request) *http.Response {
 	g.t.Helper()
 	for tries := 0; ; tries++ {
@@ -163,7 +163,7 @@ func (g *gateway) send(req *http.Request) *http.Response {
 		switch {
 		case err == nil:
 			return res
-		case tries == 20 || !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.ECONNREFUSED) || req.Body != nil && req.GetBody == nil:
+		case tries == 20 || !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, io.EOF) || req.Body != nil && req.GetBody == nil:
 			g.t.Fatal(err)
 		}
 		if req.GetBody != nil {

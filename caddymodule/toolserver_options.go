@@ -78,6 +78,7 @@ func (s *ToolServer) web(ctx caddy.Context, repl *caddy.Replacer, warn func(what
 	if err := checkHeader(o.Header); err != nil {
 		return "", err
 	}
+	o.Secrets = append([]string{}, secrets...) // not nil: the other values are none
 	if len(secrets) > 0 && exposed(u) {
 		return "", fmt.Errorf("url: the header would travel unencrypted to %s; use https (http is for loopback and private addresses)", u.Host)
 	}
@@ -107,7 +108,7 @@ func (s *ToolServer) process(repl *caddy.Replacer, warn func(what, value string)
 	if o.Dir, err = repl.ReplaceOrErr(s.Dir, true, true); s.Dir != "" && err != nil {
 		return "", fmt.Errorf("dir: %w", err)
 	}
-	o.Env = make(map[string]string, len(s.Env))
+	o.Env, o.Secrets = make(map[string]string, len(s.Env)), []string{}
 	for _, key := range slices.Sorted(maps.Keys(s.Env)) {
 		v, err := resolve(repl, s.Env[key])
 		if err != nil {
@@ -118,6 +119,9 @@ func (s *ToolServer) process(repl *caddy.Replacer, warn func(what, value string)
 		}
 		if credentialVariable(key) {
 			warn("env "+key, s.Env[key])
+		}
+		if credentialVariable(key) || strings.Contains(s.Env[key], "{") { // a placeholder: likely a secret
+			o.Secrets = append(o.Secrets, v)
 		}
 		o.Env[key] = v
 	}

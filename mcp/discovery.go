@@ -182,7 +182,7 @@ func (s *Server) decodeTool(raw json.RawMessage) *entry {
 	if e.refused != "" && len(schema) > maxSchema {
 		schema = json.RawMessage(`{"type":"object"}`)
 	}
-	description := t.Description
+	description := s.scrub.text(t.Description)
 	if len(description) > maxDescription {
 		description = description[:runeStart(description, maxDescription-len("…"))] + "…"
 	}
@@ -190,7 +190,7 @@ func (s *Server) decodeTool(raw json.RawMessage) *entry {
 	if len(name) > maxName {
 		name = name[:runeStart(name, maxName)]
 	}
-	e.tool = &Tool{Server: s.o.Name, Name: strings.Clone(name), Description: strings.Clone(description), Schema: bytes.Clone(schema)}
+	e.tool = &Tool{Server: s.o.Name, Name: strings.Clone(name), Description: strings.Clone(description), Schema: []byte(s.scrub.text(string(schema)))}
 	return e
 }
 

@@ -28,16 +28,19 @@ type Options struct {
 	Command []string
 
 	// Env is added to the minimal environment of the command: what finds programs,
-	// home, temporary files and the language, and nothing that may hold keys. The
-	// values are secrets.
+	// home, temporary files and the language, and nothing that may hold keys.
 	Env map[string]string
 
 	// Dir is where the command runs, empty for ours.
 	Dir string
 
-	// Header is sent with every request. The values are secrets. Those that the
-	// protocol sets itself can't be given.
+	// Header is sent with every request. Those that the protocol sets itself can't be
+	// given.
 	Header http.Header
+
+	// Secrets are what must not show in anything the server says; nil for all values
+	// of Header and Env.
+	Secrets []string
 
 	// Transport carries the requests; nil for one of its own. It must not decompress.
 	Transport http.RoundTripper
@@ -121,6 +124,9 @@ func New(o Options, s *State) (*Server, error) {
 	o.Header, o.Env = header, maps.Clone(o.Env)
 	for _, v := range o.Env {
 		secrets = append(secrets, v)
+	}
+	if o.Secrets != nil {
+		secrets = o.Secrets
 	}
 	srv := &Server{o: o, state: s, scrub: newScrubber(secrets), base: o.Transport, idle: o.CloseIdle}
 	if o.URL != "" && srv.base == nil {
