@@ -139,7 +139,7 @@ func (r *Run) execute(ctx context.Context, c *toolCall, notices chan<- string) (
 			return "The tool failed.", true
 		}
 		outcome = e.Kind.String()
-		return "The tool could not be used: " + neutral(e.Message) + ".", true
+		return "The tool could not be used: " + neutral(e.Error()) + ".", true
 	}
 	text = neutral(res.Text)
 	if res.Cut > 0 {

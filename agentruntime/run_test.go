@@ -81,8 +81,10 @@ func TestConsumerThatLeaves(t *testing.T) {
 		t.Fatal(e)
 	}
 	n := 0
-	for range run.Events() {
-		n++
+	for _, err := range run.Events() {
+		if n++; err != nil {
+			t.Error(err)
+		}
 		break
 	}
 	if active, _ := a.Chain.Main[0].Provider.Load(); n != 1 || active != 0 {
@@ -97,7 +99,7 @@ func TestAnySplitIsTheSame(t *testing.T) {
 		"</FINAL_ANSWER>", "<think>", "</think>", "prose ", "`<ACTION>`", "```\n", "<DRAFT>", "</DRAFT>", "<tool_call>", "</tool_call>", `{"name": "search", "arguments": {"q": "x"}}`, "<", "</",
 		"<function=search>{\"q\": 1}</function>", "Action: search\nAction Input: {\"q\": \"x\"}\n", "\n\n", " ", "<OBSERVATION>",
 	}
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // reproducible on purpose
+	random := rand.New(rand.NewPCG(1, 2))
 	for n := range 3000 {
 		var text strings.Builder
 		for range 1 + random.IntN(12) {
