@@ -110,7 +110,7 @@ const maxTurn = 4 << 20
 // one whose tool call was refused.
 func (r *Run) once(req *openai.Request, tries *rotation.Tries) (*turn, *rotation.Target, error) {
 	var trace rotation.Trace
-	defer r.account(&trace, req)
+	defer r.account(&trace, len(req.Body())) // no more of it: it is let go of while the answer comes
 	stream, err := r.m.Caller.Stream(r.ctx, rotation.Call{Route: r.route, Request: req, Trace: &trace, Tries: tries})
 	if err != nil {
 		if failure, ok := errors.AsType[*provider.Error](err); ok && failure.ToolUse {
@@ -157,10 +157,10 @@ func (r *Run) once(req *openai.Request, tries *rotation.Tries) (*turn, *rotation
 // account adds a model call to the run's figures. Of calls that tell no usage, or
 // were cut off before they could, it is estimated: the client's bound must hold all
 // the same.
-func (r *Run) account(t *rotation.Trace, req *openai.Request) {
+func (r *Run) account(t *rotation.Trace, asked int) {
 	u := t.Usage
 	if u.Total == 0 && !t.First.IsZero() {
-		u.Prompt, u.Completion = int64(len(req.Body())/4), int64(r.drv.size()/4)
+		u.Prompt, u.Completion = int64(asked/4), int64(r.drv.size()/4)
 		u.Total = u.Prompt + u.Completion
 	}
 	r.usage.Add(u)

@@ -96,9 +96,10 @@ func (m *Manager) Run(ctx context.Context, c Call) (*Run, *openai.Error) {
 	}
 	r.size = len(c.Request.Body()) + 4<<10
 	r.talk = newConversation(r.a.system(), c.Request.Field("messages"), r.a.tags())
-	r.drv = &functions{run: r}
 	if r.a.tags() {
 		r.drv = &tags{run: r}
+	} else {
+		r.drv = &functions{run: r}
 	}
 	r.route = r.a.Chain.Route(ctx)
 	return r, nil

@@ -28,12 +28,15 @@ func actionTag(name, args string) string {
 	return string(append(b, "}</ACTION>"...))
 }
 
+// unquoted leaves out what would end an attribute.
+var unquoted = strings.NewReplacer(`"`, "", "<", "", ">", "")
+
 // observationTag is a result for a model that writes tags.
 func observationTag(name, text string) string {
 	var b strings.Builder
 	b.WriteString("<OBSERVATION")
 	if name != "" {
-		b.WriteString(` tool="` + strings.NewReplacer(`"`, "", "<", "", ">", "").Replace(name) + `"`)
+		b.WriteString(` tool="` + unquoted.Replace(name) + `"`)
 	}
 	b.WriteString(">\n")
 	b.WriteString(text)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -25,7 +26,9 @@ func (x *exchange) run(ctx context.Context, agent *agentruntime.Agent, req *open
 	if !ok {
 		return
 	}
-	defer x.keep(ctx, lease, &session)
+	// Before the end leaves: whoever sees it may begin the next run at once.
+	keep := sync.OnceFunc(func() { x.keep(ctx, lease, &session) })
+	defer keep()
 	if req.Stream {
 		// From here on a silence is filled, also that of tools not listed yet.
 		metrics.streams.Inc()
@@ -42,19 +45,20 @@ func (x *exchange) run(ctx context.Context, agent *agentruntime.Agent, req *open
 	x.agentRun = run
 	answer := openai.Completion{ID: "chatcmpl-" + strings.TrimPrefix(x.id, "req_"), Created: time.Now().Unix(), Model: req.Model}
 	if req.Stream {
-		x.streamRun(run, &answer, req.IncludeUsage)
+		x.streamRun(run, &answer, req.IncludeUsage, keep)
 	} else {
-		x.collectRun(run, &answer)
+		x.collectRun(run, &answer, keep)
 	}
 }
 
 // streamRun gives a run's events to the client as one message (contract S1).
-func (x *exchange) streamRun(run *agentruntime.Run, a *openai.Completion, usage bool) {
+func (x *exchange) streamRun(run *agentruntime.Run, a *openai.Completion, usage bool, keep func()) {
 	enc := openai.ChunkEncoder{ID: a.ID, Created: a.Created, Model: a.Model}
 	var buf []byte
 	begun, calls := false, 0
 	for ev, err := range run.Events() {
 		if err != nil {
+			keep()
 			x.failRun(err)
 			return
 		}
@@ -80,6 +84,7 @@ func (x *exchange) streamRun(run *agentruntime.Run, a *openai.Completion, usage 
 			buf = enc.AppendToolCall(buf, calls, ev.Call.ID, ev.Call.Name, ev.Call.Arguments)
 			calls++
 		case agentruntime.Finish:
+			keep()
 			buf = enc.AppendFinish(buf, ev.Reason)
 			if usage {
 				buf = enc.AppendUsage(buf, ev.Usage)
@@ -101,12 +106,13 @@ func appendComment(dst []byte, text string) []byte {
 }
 
 // collectRun gives a run's answer in one piece (contract S10).
-func (x *exchange) collectRun(run *agentruntime.Run, a *openai.Completion) {
+func (x *exchange) collectRun(run *agentruntime.Run, a *openai.Completion, keep func()) {
 	var m openai.Message
 	var content, reasoning strings.Builder
 	for ev, err := range run.Events() {
 		switch {
 		case err != nil:
+			keep()
 			x.failRun(err)
 			return
 		case ev.Hidden:
@@ -120,6 +126,7 @@ func (x *exchange) collectRun(run *agentruntime.Run, a *openai.Completion) {
 		case agentruntime.ToolCall:
 			m.ToolCalls = append(m.ToolCalls, ev.Call)
 		case agentruntime.Finish:
+			keep()
 			m.FinishReason, a.Usage = ev.Reason, ev.Usage
 		case agentruntime.Notice: // nobody waits for one
 		}

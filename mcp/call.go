@@ -38,25 +38,26 @@ func (s *Server) Call(ctx context.Context, c Call) (*Result, error) {
 	return res, nil
 }
 
-func (s *Server) call(ctx context.Context, c Call) (*Result, *fault) {
+func (s *Server) call(ctx context.Context, c Call) (res *Result, f *fault) {
 	if f := s.mayCall(&c); f != nil {
 		return nil, f
 	}
-	breaker := &s.state.breaker
-	permit, ok := breaker.Allow(now())
-	if !ok {
-		return nil, &fault{kind: KindOpen, text: "is left alone after failures; try again later, or do without"}
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, s.o.Timeout, errTimeout)
-	defer cancel()
-	res, f := s.attempt(ctx, &c)
-	if f != nil && s.again(ctx, f, c.Tool) {
-		res, f = s.attempt(ctx, &c)
-	}
-	s.settle(permit, f)
-	if f != nil && (f.kind == KindUnknown || f.code == sdk.CodeHeaderMismatch) { // what we know of its tools is old
-		s.state.refresh(s, false)
-	}
+	f = s.pose(ctx, &inquiry{
+		tool:     c.Tool,
+		progress: c.Progress,
+		send: func(ctx context.Context, cs *sdk.ClientSession, r round, token string) error {
+			p := &sdk.CallToolParams{Name: c.Tool, Arguments: c.Arguments, InputResponses: r.responses, RequestState: r.state}
+			if token != "" {
+				p.SetProgressToken(token)
+			}
+			_, err := cs.CallTool(ctx, p)
+			return err
+		},
+		take: func(result json.RawMessage) (err error) {
+			res, err = decodeResult(result, c.Limit, s.scrub)
+			return err
+		},
+	})
 	return res, f
 }
 
@@ -129,45 +130,6 @@ func (s *Server) again(ctx context.Context, f *fault, tool string) bool {
 		return f.kind == KindProtocol // the session has ended before
 	}
 	return len(s.o.Idempotent) > 0 && glob.Any(s.o.Idempotent, tool) && slices.Contains([]Kind{KindServer, KindProtocol}, f.kind)
-}
-
-// attempt is one try.
-func (s *Server) attempt(ctx context.Context, c *Call) (*Result, *fault) {
-	ss, f := s.acquire(ctx)
-	if f != nil {
-		return nil, blame(ctx, f)
-	}
-	defer s.release(ss)
-	x := new(exchange)
-	params := &sdk.CallToolParams{Name: c.Tool, Arguments: c.Arguments}
-	if c.Progress != nil {
-		x.token, x.progress = "p"+strconv.FormatUint(s.tokens.Add(1), 10), c.Progress
-		params.SetProgressToken(x.token)
-	}
-	// It always ends with the call: what is left of the answer is not waited for.
-	cctx, cancel := context.WithCancel(x.with(ctx))
-	_, err := ss.cs.CallTool(cctx, params)
-	result, f, sent := x.end()
-	cancel()
-	switch {
-	case f == nil && result == nil:
-		f = s.callFault(ctx, err, sent)
-	case f != nil && !sent && !f.unsent:
-		g := *f
-		g.unsent = true
-		f = &g
-	}
-	if f != nil {
-		if f.lost || f.unsent && f.kind == KindProtocol || errors.Is(err, sdk.ErrConnectionClosed) {
-			s.drop(ss)
-		}
-		return nil, blame(ctx, f)
-	}
-	res, err := decodeResult(result, c.Limit, s.scrub)
-	if err != nil {
-		return nil, &fault{kind: KindProtocol, text: "answered with a result that can't be read", cause: err}
-	}
-	return res, nil
 }
 
 // blame says whose fault it is that a call has ended early.

@@ -87,7 +87,7 @@ func (s *Server) try(ctx, life context.Context, kill context.CancelFunc, r route
 	if r.version != "" && !r.modern() {
 		opts.ProtocolVersion = legacyVersion
 	}
-	cs, err := newClient().Connect(x.with(ctx), transport, opts)
+	cs, err := s.newClient().Connect(x.with(ctx), transport, opts)
 	if err != nil {
 		return nil, s.connectFault(ctx, x, err)
 	}
@@ -127,21 +127,33 @@ func (s *Server) connectFault(ctx context.Context, x *exchange, err error) *faul
 // clientInfo is how we introduce ourselves.
 var clientInfo = &sdk.Implementation{Name: "ai-gateway", Version: "1"}
 
-// newClient returns a client that can do nothing for a server but ask it.
-func newClient() *sdk.Client {
+// newClient returns a client that can do nothing for a server but ask it, and declares
+// no more: questions for Input and roots where there are any. The former never get as
+// far as the SDK.
+func (s *Server) newClient() *sdk.Client {
+	can := new(sdk.ClientCapabilities)
+	if s.o.Input != nil {
+		can.Elicitation = &sdk.ElicitationCapabilities{Form: &sdk.FormElicitationCapabilities{}}
+	}
+	if len(s.o.Roots) > 0 {
+		can.RootsV2 = &sdk.RootCapabilities{}
+	}
 	c := sdk.NewClient(clientInfo, &sdk.ClientOptions{
 		Logger:         slog.New(slog.DiscardHandler),
-		Capabilities:   &sdk.ClientCapabilities{},
+		Capabilities:   can,
 		MultiRoundTrip: &sdk.MultiRoundTripOptions{Disabled: true},
 		// It makes the SDK listen in the newer era; the isolation hears it first.
 		ToolListChangedHandler: func(context.Context, *sdk.ToolListChangedRequest) {},
 	})
 	c.AddReceivingMiddleware(func(next sdk.MethodHandler) sdk.MethodHandler {
 		return func(ctx context.Context, method string, req sdk.Request) (sdk.Result, error) {
-			if method != "ping" {
-				return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "this client does nothing for servers"}
+			switch {
+			case method == "ping":
+				return next(ctx, method, req)
+			case method == methodRoots && len(s.o.Roots) > 0:
+				return rootsResult(s.o.Roots), nil
 			}
-			return next(ctx, method, req)
+			return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "this client does nothing for servers"}
 		}
 	})
 	return c

@@ -16,6 +16,7 @@ type exchange struct {
 	progress func(text string) // set with token
 	cursor   *string           // of tools/list; the SDK has no word for one that is empty
 	canned   json.RawMessage   // the result that the SDK is given without asking the server
+	asking   *asking           // what the server may ask for meanwhile, nil for nothing
 
 	mu      sync.Mutex
 	over    bool // nobody listens any more
@@ -38,6 +39,14 @@ func (x *exchange) with(ctx context.Context) context.Context {
 func exchangeOf(ctx context.Context) *exchange {
 	x, _ := ctx.Value(exchangeKey{}).(*exchange)
 	return x
+}
+
+// questions returns the calls that a question may be about: this one or none.
+func (x *exchange) questions() []*asking {
+	if x == nil || !x.asking.answers() {
+		return nil
+	}
+	return []*asking{x.asking}
 }
 
 // begin notes the request that goes out now.

@@ -31,6 +31,7 @@ type isolate struct {
 
 const (
 	sessionHeader = "Mcp-Session-Id"
+	versionHeader = "Mcp-Protocol-Version"
 	noticeTimeout = 10 * time.Second // for messages that nobody waits for
 	maxErrorBody  = 64 << 10
 )
@@ -158,7 +159,7 @@ func (t *isolate) answer(req *http.Request, resp *http.Response, id, method stri
 	if s := resp.Header.Get(sessionHeader); method == methodInitialize && goodSession(s) {
 		header.Set(sessionHeader, s)
 	}
-	s := &screen{t: t, x: x, id: id, method: method, body: resp.Body, cancel: cancel}
+	s := &screen{t: t, req: req, x: x, id: id, method: method, body: resp.Body, cancel: cancel}
 	switch kind {
 	case "application/json":
 		defer cancel()
@@ -212,11 +213,30 @@ func (t *isolate) tell(req *http.Request, body []byte) (*http.Response, error) {
 	return synthetic(req, make(http.Header), nil), nil
 }
 
+// reply answers a question that the answer to req has brought.
+func (t *isolate) reply(req *http.Request, calls []*asking, m message) {
+	body := reply(calls, &m)
+	if body == nil {
+		return
+	}
+	out := req.Clone(req.Context())
+	out.Method = http.MethodPost
+	out.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}}
+	for _, name := range []string{sessionHeader, versionHeader} {
+		if v := req.Header.Get(name); v != "" {
+			out.Header.Set(name, v)
+		}
+	}
+	if resp, err := t.tell(out, body); err == nil { // else the server never hears of it, and the call ends by its time
+		resp.Body.Close()
+	}
+}
+
 // pickUp asks for the rest of a stream that has ended before its answer.
 func (t *isolate) pickUp(req *http.Request) (*http.Response, error) {
 	x := exchangeOf(req.Context())
 	id, method := x.current()
-	s := &screen{t: t, x: x, id: id, method: method}
+	s := &screen{t: t, req: req, x: x, id: id, method: method}
 	ctx, cancel := t.context(req)
 	if !x.resume() {
 		cancel()

@@ -31,6 +31,8 @@ const (
 	methodListen     = "subscriptions/listen"
 	methodList       = "tools/list"
 	methodCall       = "tools/call"
+	methodElicit     = "elicitation/create"
+	methodRoots      = "roots/list"
 	noticeProgress   = "notifications/progress"
 	noticeChanged    = "notifications/tools/list_changed"
 )
@@ -119,24 +121,32 @@ func errorMessage(id string, code int64, text string, data json.RawMessage) []by
 	return append(b, "}}"...)
 }
 
-// resultMessage answers a request with as much of the result as the SDK needs: of
-// calls and lists nothing.
+// resultMessage answers a request with as much of the result as the SDK needs, which
+// of all that is not for itself is nothing. What Request asks for it would keep, so
+// that it is told of an error.
 func resultMessage(id, method string, result json.RawMessage) ([]byte, error) {
 	switch method {
 	case methodCall:
 		result = json.RawMessage(`{"resultType":"complete","content":[]}`)
 	case methodList:
 		result = json.RawMessage(noTools)
-	default:
+	case methodInitialize, methodDiscover, methodListen:
 		var err error
 		if result, err = normal(result); err != nil {
 			return nil, err
 		}
+	default:
+		return errorMessage(id, codeGateway, "is none of the SDK's business", nil), nil
 	}
+	return answerMessage(id, result), nil
+}
+
+// answerMessage answers a request.
+func answerMessage(id string, result json.RawMessage) []byte {
 	b := append([]byte(`{"jsonrpc":"2.0","id":`), id...)
 	b = append(b, `,"result":`...)
 	b = append(b, result...)
-	return append(b, '}'), nil
+	return append(b, '}')
 }
 
 // requestMessage is a request of the server's. Its parameters are of no use: all but

@@ -129,8 +129,10 @@ func brackets(what, mime, where string, size int) string {
 
 // oneLine keeps what a server says within our brackets.
 func oneLine(s string) string {
-	return strings.NewReplacer("[", "(", "]", ")").Replace(scrubber{}.line(s, 200))
+	return parentheses.Replace(scrubber{}.line(s, 200))
 }
+
+var parentheses = strings.NewReplacer("[", "(", "]", ")")
 
 // size64 is the size of what base64 stands for.
 func size64(s string) int {

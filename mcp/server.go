@@ -62,6 +62,14 @@ type Options struct {
 	// Pin says what becomes of a tool whose definition changes; the zero value warns.
 	Pin PinMode
 
+	// Input answers what the server asks for during a call. With nil, as in the
+	// gateway, the ability is not declared, and whoever asks is refused.
+	Input Input
+
+	// Roots are the folders, as file URIs, that a server is told to keep to when it
+	// asks; with none, as in the gateway, it is told that there is nothing to ask.
+	Roots []string
+
 	// Breaker says when the server is left alone.
 	Breaker BreakerPolicy
 
@@ -121,7 +129,7 @@ func New(o Options, s *State) (*Server, error) {
 		header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
 		secrets = append(secrets, values...)
 	}
-	o.Header, o.Env = header, maps.Clone(o.Env)
+	o.Header, o.Env, o.Roots = header, maps.Clone(o.Env), slices.Clone(o.Roots)
 	for _, v := range o.Env {
 		secrets = append(secrets, v)
 	}
@@ -142,6 +150,11 @@ func New(o Options, s *State) (*Server, error) {
 func (o *Options) check() error {
 	if (o.URL == "") == (len(o.Command) == 0) {
 		return errors.New("it has either a URL or a command")
+	}
+	for _, root := range o.Roots {
+		if u, err := url.Parse(root); err != nil || u.Scheme != "file" {
+			return fmt.Errorf("the root %q is not a file URI", root)
+		}
 	}
 	if o.URL == "" {
 		if o.Command[0] == "" {

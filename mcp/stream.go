@@ -15,6 +15,7 @@ const maxSaid = 400
 // It is used by one goroutine; Close may be called by another.
 type screen struct {
 	t          *isolate
+	req        *http.Request
 	x          *exchange
 	id, method string
 	body       io.ReadCloser
@@ -47,9 +48,14 @@ func (s *screen) read(data []byte) {
 func (s *screen) take(m *message) {
 	switch {
 	case m.request():
-		if s.requests++; s.requests <= maxRequests {
-			s.out = appendEvent(s.out, requestMessage(m.ID, m.Method))
+		if s.requests++; s.requests > maxRequests {
+			return
 		}
+		if calls := s.x.questions(); m.Method == methodElicit && calls != nil {
+			go s.t.reply(s.req, calls, *m)
+			return
+		}
+		s.out = appendEvent(s.out, requestMessage(m.ID, m.Method))
 	case !m.response():
 		s.t.notice(m, s.x)
 	case string(m.ID) != s.id:

@@ -195,6 +195,10 @@ func (w *wire) take(m *message) {
 			w.asked.Add(-1)
 			return
 		}
+		if calls := w.questions(); m.Method == methodElicit && calls != nil {
+			go w.reply(calls, *m)
+			return
+		}
 		w.push(requestMessage(m.ID, m.Method))
 	case !m.response():
 		w.notice(m)
@@ -204,6 +208,25 @@ func (w *wire) take(m *message) {
 		}
 	default:
 		w.answer(m)
+	}
+}
+
+// questions returns the calls that a question may be about: all that wait.
+func (w *wire) questions() []*asking {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []*asking
+	for _, v := range w.waiting {
+		all = append(all, v.x.questions()...)
+	}
+	return all
+}
+
+// reply answers a question.
+func (w *wire) reply(calls []*asking, m message) {
+	defer w.asked.Add(-1)
+	if body := reply(calls, &m); body != nil {
+		w.send(calls[0].ctx, "", body, nil)
 	}
 }
 

@@ -1,137 +1,15 @@
-// Asks a gateway all that sdk_test.go lists, with the official SDK for Node.
-//
-// Each scenario runs against the providers called near and far, and prints one
-// line of JSON:
-//
-//	{"name":"near/chat","ok":true,"error":null}
-//
-// SDK_URL, SDK_TOKEN, SDK_ADMINS and SDK_ANSWER come from sdk_test.go.
+// Asks a gateway all that sdk_test.go lists, with the official SDK for Node. at is
+// near or far: which of the gateway's providers are asked.
 
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { get } from "node:http";
-import { json } from "node:stream/consumers";
-import { setTimeout as pause } from "node:timers/promises";
 import OpenAI from "openai";
 import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
-import { z } from "zod";
-
-const { SDK_URL: baseURL, SDK_TOKEN: apiKey, SDK_ANSWER: answer } = process.env;
-const admins = process.env.SDK_ADMINS.split(" ");
-const targets = { near: "near/small", far: "far/steady/small" };
-
-const client = new OpenAI({ baseURL, apiKey });
-const alone = client.withOptions({ maxRetries: 0 });
-
-const messages = [{ role: "user", content: "Hello, grüß dich 👋" }];
-const withUsage = { stream_options: { include_usage: true } };
+import {
+  active, answerTool, checkChunks, checkError, checkUsage, choicesOf, finishes, idle, listed, raised, textOf,
+} from "./expect.mjs";
+import { alone, answer, client, messages, route, run, stream, targets, tools, weather, withUsage } from "./setting.mjs";
 
 const { equal, deepEqual, ok } = assert;
-
-async function listed(source) {
-  const items = [];
-  for await (const item of source) items.push(item);
-  return items;
-}
-
-const stream = (asked) => client.chat.completions.create({ messages, stream: true, ...asked });
-const choicesOf = (chunks, index = 0) => chunks.flatMap((c) => c.choices).filter((c) => c.index === index);
-const textOf = (chunks, index = 0) => choicesOf(chunks, index).map((c) => c.delta.content ?? "").join("");
-const finishes = (chunks, index = 0) => choicesOf(chunks, index).map((c) => c.finish_reason).filter(Boolean);
-
-// raised returns the error that make must throw, of exactly this kind.
-async function raised(kind, make) {
-  let result;
-  try {
-    result = await make();
-  } catch (error) {
-    equal(error.constructor, kind, `${error}`);
-    return error;
-  }
-  assert.fail(`${kind.name} was not thrown: ${JSON.stringify(result)}`);
-}
-
-function checkError(error, status, type, code, param = null) {
-  deepEqual([error.status, error.type, error.code, error.param], [status, type, code, param]);
-  ok(error.error.message);
-  equal(error.requestID, error.headers.get("x-request-id"));
-  ok(error.requestID);
-}
-
-function checkUsage(usage) {
-  ok(usage.prompt_tokens > 0 && usage.completion_tokens > 0);
-  equal(usage.total_tokens, usage.prompt_tokens + usage.completion_tokens);
-}
-
-// checkChunks checks a stream of one choice.
-function checkChunks(chunks, finish = "stop") {
-  ok(chunks.every((c) => c.object === "chat.completion.chunk" && c.model === "small"));
-  equal(new Set(chunks.map((c) => `${c.id} ${c.created}`)).size, 1);
-  equal(chunks[0].choices[0].delta.role, "assistant");
-  deepEqual(finishes(chunks), [finish]);
-}
-
-// Tools and structured outputs.
-
-const weather = z.object({ city: z.string(), unit: z.enum(["celsius", "fahrenheit"]), days: z.number().int() });
-const tools = [zodFunction({ name: "get_weather", description: "The weather of a city", parameters: weather })];
-
-const route = z.object({
-  mode: z.enum(["ferry", "train"]),
-  stops: z.array(z.object({ name: z.string(), minutes: z.number().int() })),
-  direct: z.boolean(),
-  remark: z.string().nullable(),
-});
-
-// answerTool answers the calls of message and checks what the model makes of it,
-// plain and streamed.
-async function answerTool(at, message) {
-  equal(message.tool_calls.length, 1);
-  const [{ id, type, function: called }] = message.tool_calls;
-  ok(id);
-  deepEqual([type, called.name], ["function", "get_weather"]);
-  weather.parse(JSON.parse(called.arguments));
-  // A client sends back the fields of the API, not what its SDK has parsed.
-  const call = { id, type, function: { name: called.name, arguments: called.arguments } };
-  const asked = {
-    model: `${at}/m`,
-    tools,
-    messages: [
-      ...messages,
-      { role: "assistant", tool_calls: [call] },
-      { role: "tool", tool_call_id: id, content: "21 degrees, läuft" },
-    ],
-  };
-  const completion = await client.chat.completions.create(asked);
-  equal(completion.choices[0].finish_reason, "stop");
-  const chunks = await listed(await stream(asked));
-  checkChunks(chunks);
-  for (const text of [completion.choices[0].message.content, textOf(chunks)]) {
-    ok(text.includes("21 degrees, läuft"), `the result is not in the answer: ${text}`);
-  }
-}
-
-// Clients that leave.
-
-// active returns the providers that have calls under way or waiting, over all
-// gateways. Caddy's admin API takes fetch for a browser and refuses it.
-async function active() {
-  const busy = [];
-  for (const admin of admins) {
-    const request = get(`${admin}/ai_gateway/providers`, { signal: AbortSignal.timeout(10_000) });
-    const [response] = await once(request, "response");
-    equal(response.statusCode, 200);
-    for (const p of await json(response)) if (p.active + p.waiting > 0) busy.push(`${admin}/${p.name}`);
-  }
-  return busy;
-}
-
-async function idle() {
-  const deadline = performance.now() + 10_000;
-  for (let busy; (busy = await active()).length > 0; await pause(20)) {
-    ok(performance.now() < deadline, `calls still under way: ${busy}`);
-  }
-}
 
 const scenarios = {
   async models_list(at) {
@@ -208,7 +86,7 @@ const scenarios = {
     let completion = await client.chat.completions.create({ model: `${at}/m`, messages, tools });
     const [choice] = completion.choices;
     deepEqual([choice.finish_reason, choice.message.content], ["tool_calls", null]);
-    await answerTool(at, choice.message);
+    await answerTool(`${at}/m`, choice.message);
     const tool_choice = { type: "function", function: { name: "get_weather" } };
     completion = await client.chat.completions.parse({ model: `${at}/m`, messages, tools, tool_choice });
     weather.parse(completion.choices[0].message.tool_calls[0].function.parsed_arguments);
@@ -226,7 +104,7 @@ const scenarios = {
     ok(deltas.filter(Boolean).length > 1, "the arguments came in one piece");
     deepEqual(done, [["get_weather", deltas.join("")]]);
     equal(choice.message.tool_calls[0].function.arguments, deltas.join(""));
-    await answerTool(at, choice.message);
+    await answerTool(`${at}/m`, choice.message);
 
     // The SDK's own loop: it calls the function, sends the result and asks again.
     const cities = [];
@@ -433,14 +311,4 @@ const scenarios = {
   },
 };
 
-for (const at of Object.keys(targets)) {
-  for (const [name, scenario] of Object.entries(scenarios)) {
-    let error = null;
-    try {
-      await scenario(at);
-    } catch (e) {
-      error = e.stack ?? String(e);
-    }
-    console.log(JSON.stringify({ name: `${at}/${name}`, ok: error === null, error }));
-  }
-}
+await run(scenarios);

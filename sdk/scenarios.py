@@ -1,35 +1,17 @@
 """Asks a gateway all that sdk_test.go lists, with the official SDK for Python.
 
-Each scenario runs with the synchronous and the asynchronous client, against the
-providers called near and far, and prints one line of JSON:
-
-    {"name": "near/sync/chat", "ok": true, "error": null}
-
-SDK_URL, SDK_TOKEN, SDK_ADMINS and SDK_ANSWER come from sdk_test.go.
+at is near or far: which of the gateway's providers are asked.
 """
 
 import asyncio
-import json
 import math
-import os
-import time
-import traceback
-import urllib.request
-from typing import Literal
 
 import openai
-from expect import check, check_chunks, check_error, check_usage, each, entered, equal, got, listed, raised, text_of
-from pydantic import BaseModel
-
-URL = os.environ["SDK_URL"]
-TOKEN = os.environ["SDK_TOKEN"]
-ANSWER = os.environ["SDK_ANSWER"]
-ADMINS = os.environ["SDK_ADMINS"].split()
-TARGETS = {"near": "near/small", "far": "far/steady/small"}
-
-HELLO = [{"role": "user", "content": "Hello, grüß dich 👋"}]
-USAGE = {"include_usage": True}
-
+from expect import (
+    active, answer_tool, check, check_chunks, check_error, check_usage, each, entered, equal, got, idle, listed, raised,
+    text_of,
+)  # fmt: skip
+from setting import ANSWER, HELLO, TARGETS, TOOLS, USAGE, Route, Weather, run
 
 # Models
 
@@ -117,48 +99,11 @@ async def choices(client, at):
 # Tools
 
 
-class Weather(BaseModel):
-    """What get_weather wants to know."""
-
-    city: str
-    unit: Literal["celsius", "fahrenheit"]
-    days: int
-
-
-TOOLS = [openai.pydantic_function_tool(Weather, name="get_weather", description="The weather of a city")]
-
-
-async def answer_tool(client, at, message):
-    """Answers the calls of message, and returns what the model makes of it, plain and streamed."""
-    equal([call.type for call in message.tool_calls], ["function"], "types of calls")
-    call = message.tool_calls[0]
-    check(call.id, "the call has no id")
-    equal(call.function.name, "get_weather", "name")
-    Weather.model_validate_json(call.function.arguments)
-    # A client sends back the fields of the API, not what its SDK has parsed.
-    function = {"name": call.function.name, "arguments": call.function.arguments}
-    asked = {
-        "model": f"{at}/m",
-        "tools": TOOLS,
-        "messages": [
-            *HELLO,
-            {"role": "assistant", "tool_calls": [{"id": call.id, "type": "function", "function": function}]},
-            {"role": "tool", "tool_call_id": call.id, "content": "21 degrees, läuft"},
-        ],
-    }
-    completion = await got(client.chat.completions.create(**asked))
-    equal(completion.choices[0].finish_reason, "stop", "finish_reason")
-    chunks = await listed(await got(client.chat.completions.create(**asked, stream=True)))
-    check_chunks(chunks)
-    for text in (completion.choices[0].message.content, text_of(chunks)):
-        check("21 degrees, läuft" in text, f"the result is not in the answer: {text}")
-
-
 async def tools(client, at):
     completion = await got(client.chat.completions.create(model=f"{at}/m", messages=HELLO, tools=TOOLS))
     choice = completion.choices[0]
     equal((choice.finish_reason, choice.message.content), ("tool_calls", None), "finish_reason, content")
-    await answer_tool(client, at, choice.message)
+    await answer_tool(client, f"{at}/m", choice.message)
     named = {"type": "function", "function": {"name": "get_weather"}}
     completion = await got(client.chat.completions.parse(model=f"{at}/m", messages=HELLO, tools=TOOLS, tool_choice=named))
     parsed = completion.choices[0].message.tool_calls[0].function.parsed_arguments
@@ -180,22 +125,10 @@ async def tools_stream(client, at):
     equal([(e.name, e.arguments) for e in done], [("get_weather", "".join(deltas))], "calls")
     equal(choice.message.tool_calls[0].function.arguments, "".join(deltas), "arguments")
     equal(type(choice.message.tool_calls[0].function.parsed_arguments), Weather, "the arguments' class")
-    await answer_tool(client, at, choice.message)
+    await answer_tool(client, f"{at}/m", choice.message)
 
 
 # Structured outputs
-
-
-class Stop(BaseModel):
-    name: str
-    minutes: int
-
-
-class Route(BaseModel):
-    mode: Literal["ferry", "train"]
-    stops: list[Stop]
-    direct: bool
-    remark: str | None
 
 
 async def structured(client, at):
@@ -394,24 +327,6 @@ async def error_in_stream(client, at):
 # Clients that leave
 
 
-def active():
-    """Returns how many calls are under way and waiting, by provider, over all gateways."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    calls = {}
-    for admin in ADMINS:
-        with opener.open(f"{admin}/ai_gateway/providers", timeout=10) as answer:
-            for provider in json.load(answer):
-                calls[f"{admin}/{provider['name']}"] = provider["active"] + provider["waiting"]
-    return calls
-
-
-async def idle():
-    deadline = time.monotonic() + 10
-    while busy := {name: n for name, n in active().items() if n}:
-        check(time.monotonic() < deadline, f"calls still under way: {busy}")
-        await asyncio.sleep(0.02)
-
-
 async def leave_stream(client, at):
     """The upstream would be silent for two minutes; the client has other plans."""
     await idle()
@@ -452,19 +367,4 @@ SCENARIOS = (
 )  # fmt: skip
 
 
-async def main():
-    async with openai.AsyncOpenAI(base_url=URL, api_key=TOKEN) as asynchronous:
-        with openai.OpenAI(base_url=URL, api_key=TOKEN) as synchronous:
-            for at in TARGETS:
-                for face, client in (("sync", synchronous), ("async", asynchronous)):
-                    for scenario in SCENARIOS:
-                        error = None
-                        try:
-                            await scenario(client, at)
-                        except Exception:
-                            error = traceback.format_exc(limit=-4)
-                        result = {"name": f"{at}/{face}/{scenario.__name__}", "ok": error is None, "error": error}
-                        print(json.dumps(result), flush=True)
-
-
-asyncio.run(main())
+asyncio.run(run(SCENARIOS))
