@@ -38,7 +38,7 @@ func (a *App) provisionServers(ctx caddy.Context, repl *caddy.Replacer) error {
 			continue
 		}
 		if a.servers[name], err = a.loadServer(o, address, a.MCP[name]); err != nil {
-			return fmt.Errorf("mcp %s: %w", name, err)
+			return fmt.Errorf("mcp %s: %w", name, unowned(err, "tool server "+name))
 		}
 	}
 	return nil
