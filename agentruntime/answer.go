@@ -10,7 +10,8 @@ import (
 // reasoning first, then content, never interleaved. It belongs to its run.
 type answer struct {
 	yield func(Event, error) bool
-	gone  bool // the consumer wants no more
+	gone  bool   // the consumer wants no more
+	leave func() // ends what is under way, for nobody waits for it
 
 	hide, markdown bool
 
@@ -31,12 +32,14 @@ type answer struct {
 func (a *answer) emit(e Event) {
 	if !a.gone && !a.yield(e, nil) {
 		a.gone = true
+		a.leave()
 	}
 }
 
-// turn begins a model call, or another try of one.
+// turn begins a model call, or another try of one: what a broken one had held back
+// is none of the answer.
 func (a *answer) turn() {
-	a.given, a.lead = false, true
+	a.given, a.lead, a.stops = false, true, ""
 	a.due = a.begun
 	a.part()
 }
@@ -124,10 +127,6 @@ func (a *answer) content(text string) {
 		}
 		a.lead = false
 	}
-	if a.due {
-		a.due = false
-		text = "\n\n" + text
-	}
 	if len(a.stop) > 0 {
 		text = a.cut(a.stops + text)
 	}
@@ -137,6 +136,10 @@ func (a *answer) content(text string) {
 func (a *answer) give(text string) {
 	if text == "" {
 		return
+	}
+	if a.due { // not the model's: no stop sequence is looked for in it
+		a.due = false
+		text = "\n\n" + text
 	}
 	if !a.begun && a.markdown && a.thought {
 		text = "\n\n" + text
@@ -175,7 +178,8 @@ func (a *answer) cut(text string) string {
 	return text[:len(text)-keep]
 }
 
-// settle gives what was held back because more might have followed.
+// settle ends a model call: what was held back because more might have followed is
+// given.
 func (a *answer) settle() {
 	text := a.stops
 	a.stops = ""

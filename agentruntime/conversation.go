@@ -3,6 +3,7 @@ package agentruntime
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 
 	"github.com/universal-ai-gateway/magicproxy/openai"
 )
@@ -196,15 +197,16 @@ func withTags(messages []byte) []byte {
 		_ = json.Unmarshal(raw, &m) // what is no message of this shape stays as it is
 		switch {
 		case m.Role == "assistant" && len(m.Calls) > 0:
-			text := contentText(m.Content)
+			var text strings.Builder
+			text.WriteString(contentText(m.Content))
 			for _, call := range m.Calls {
 				names[call.ID] = call.Function.Name
-				if text != "" {
-					text += "\n"
+				if text.Len() > 0 {
+					text.WriteByte('\n')
 				}
-				text += actionTag(call.Function.Name, call.Function.Arguments)
+				text.WriteString(actionTag(call.Function.Name, call.Function.Arguments))
 			}
-			out = appendText(out, "assistant", text)
+			out = appendText(out, "assistant", text.String())
 		case m.Role == "tool":
 			out = appendText(out, "user", observationTag(names[m.CallID], neutral(contentText(m.Content))))
 		default:
@@ -224,11 +226,9 @@ func contentText(raw json.RawMessage) string {
 	if json.Unmarshal(raw, &parts) != nil {
 		return ""
 	}
+	texts := make([]string, len(parts))
 	for i, p := range parts {
-		if i > 0 {
-			s += "\n"
-		}
-		s += p.Text
+		texts[i] = p.Text
 	}
-	return s
+	return strings.Join(texts, "\n")
 }

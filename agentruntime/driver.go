@@ -55,6 +55,7 @@ type turn struct {
 // (contract S5).
 func (r *Run) ask() (*turn, error) {
 	var tries rotation.Tries
+	notes, hurried := *r.notes, r.hurried
 	if r.turns > 0 && r.box.kit != noTools { // a breaker may have opened or closed
 		r.box.kit = r.a.tools(r.ctx)
 	}
@@ -68,12 +69,14 @@ func (r *Run) ask() (*turn, error) {
 		if e != nil {
 			return nil, e
 		}
+		r.notes.Phase, r.notes.Notebook, r.hurried = notes.Phase, notes.Notebook, hurried // not what a broken try has made of them
 		r.drv.begin()
 		r.out.turn()
 		t, target, err := r.once(req, &tries)
 		switch {
 		case err == nil:
 			r.refused = 0
+			r.out.settle()
 			return t, nil
 		case r.out.gone || r.ctx.Err() != nil:
 			return nil, err

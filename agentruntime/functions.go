@@ -24,6 +24,8 @@ type functions struct {
 	held   string
 	first  bool // nothing but blanks has been seen
 	within bool // within a line that begins none
+	line   int  // where in text that line begins
+	ticks  int  // backticks of the line in what was given
 	open   bool // it is one, or looks like it to the end
 }
 
@@ -39,6 +41,7 @@ func (f *functions) begin() {
 	f.text.Reset()
 	f.wrote, f.fault = 0, nil
 	f.held, f.first, f.within, f.open = "", true, false, false
+	f.line, f.ticks = 0, 0
 }
 
 func (f *functions) size() int { return f.wrote }
@@ -90,37 +93,53 @@ func (f *functions) Text(n tag.Name, text []byte) {
 	f.run.out.content(f.hold(s))
 }
 
-// hold returns what of the content is surely none of a call. Only the beginning of
-// a line can begin one.
+// hold returns what of the content is surely none of a call. The beginning of a
+// line can begin one, and the end of a sentence.
 func (f *functions) hold(text string) string {
 	f.held += text
 	if f.open {
 		return ""
 	}
-	from := 0
-	for {
+	all := f.text.String()
+	start := len(all) - len(f.held) // of what is held
+	from := start
+	for from < len(all) {
 		if !f.within {
+			f.line, f.ticks = from, 0
 			begins := toolcall.BeginsLine
 			if f.first {
 				begins = toolcall.Begins
 			}
-			if v := begins(f.held[from:]); v != toolcall.No {
+			if v := begins(all[from:]); v != toolcall.No {
 				f.open = v == toolcall.Yes
 				break
 			}
 		}
-		end := strings.IndexByte(f.held[from:], '\n')
-		if f.within = end < 0; f.within {
-			f.first = f.first && strings.TrimSpace(f.held[from:]) == ""
-			from = len(f.held)
+		end := len(all)
+		n := strings.IndexByte(all[from:], '\n')
+		if n >= 0 {
+			end = from + n
+		}
+		if at := toolcall.Midline(all[f.line:end], from-f.line, f.ticks); at >= 0 {
+			f.give(all[from : f.line+at])
+			from = f.line + at
+			f.within, f.open = true, toolcall.BeginsLine(all[from:]) == toolcall.Yes
 			break
 		}
-		f.first = f.first && strings.TrimSpace(f.held[from:from+end]) == ""
-		from += end + 1
+		f.give(all[from:end])
+		from, f.within = end, n < 0
+		if n >= 0 {
+			from++
+		}
 	}
-	given := f.held[:from]
-	f.held = f.held[from:]
-	return given
+	f.held = all[from:]
+	return all[start:from]
+}
+
+// give notes what of a line is given.
+func (f *functions) give(text string) {
+	f.first = f.first && strings.TrimSpace(text) == ""
+	f.ticks += strings.Count(text, "`")
 }
 
 func (f *functions) end(finish string) *turn {

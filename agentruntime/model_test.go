@@ -77,10 +77,10 @@ func event(delta string) string {
 	return `data: {"id":"x","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":` + delta + `,"finish_reason":null}]}` + "\n\n"
 }
 
-// ending is the end of a stream, with usage.
-func endOf(reason string, completion int) string {
+// endOf is the end of a stream, with usage.
+func endOf(reason string) string {
 	return fmt.Sprintf(`data: {"id":"x","choices":[{"index":0,"delta":{},"finish_reason":%q}]}`+"\n\n"+
-		`data: {"id":"x","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":%d,"total_tokens":%d}}`+"\n\n"+openai.Done, reason, completion, 10+completion)
+		`data: {"id":"x","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}}`+"\n\n"+openai.Done, reason)
 }
 
 // says is an answer of text, in pieces.
@@ -90,7 +90,7 @@ func says(pieces ...string) answerOf {
 	for _, p := range pieces {
 		b.WriteString(event(`{"content":` + quoted(p) + `}`))
 	}
-	return answerOf{body: b.String() + endOf("stop", 5)}
+	return answerOf{body: b.String() + endOf("stop")}
 }
 
 // calls is an answer that calls functions: pairs of names and arguments.
@@ -99,7 +99,7 @@ func calls(pairs ...string) answerOf {
 	for i := 0; i < len(pairs); i += 2 {
 		b.WriteString(event(fmt.Sprintf(`{"tool_calls":[{"index":%d,"id":"call_%d","type":"function","function":{"name":%s,"arguments":%s}}]}`, i/2, i/2, quoted(pairs[i]), quoted(pairs[i+1]))))
 	}
-	return answerOf{body: b.String() + endOf("tool_calls", 5)}
+	return answerOf{body: b.String() + endOf("tool_calls")}
 }
 
 func quoted(s string) string { return string(openai.AppendString(nil, s)) }

@@ -419,7 +419,7 @@ func TestFailoverWithinTheReasoning(t *testing.T) {
 
 // contract: S3
 func TestReasoningComesFirst(t *testing.T) {
-	mixed := answerOf{body: event(`{"reasoning_content":"First."}`) + event(`{"content":"A"}`) + event(`{"reasoning_content":"Late."}`) + event(`{"content":"B"}`) + endOf("stop", 5)}
+	mixed := answerOf{body: event(`{"reasoning_content":"First."}`) + event(`{"content":"A"}`) + event(`{"reasoning_content":"Late."}`) + event(`{"content":"B"}`) + endOf("stop")}
 	mgr, a := agentOf(&model{answers: []answerOf{mixed}}, "")
 	got := ask(t, mgr, a, chat("Go")).well(t, "AB", "stop")
 	if got.order != "rcf" || got.reasoning != "First." || got.hidden != "Late." {

@@ -1,6 +1,7 @@
 package agentruntime
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -182,10 +183,12 @@ func (q *request) appendTools(dst []byte, b *toolbox, first bool) []byte {
 		dst = append(dst, `,"tool_choice":"required"`...)
 	case q.choice == choiceNamed:
 		name, kind := q.choose, "function"
-		if c := b.ofClient(name); c == nil {
-			name = b.find(name).name // it has been found to be there
-		} else if c.kind != "" {
-			kind = c.kind
+		if c := b.ofClient(name); c != nil {
+			kind = cmp.Or(c.kind, kind)
+		} else if t := b.find(name); t != nil {
+			name = t.name
+		} else { // its server has gone away meanwhile
+			return dst
 		}
 		dst = append(append(append(dst, `,"tool_choice":{"type":"`...), kind...), `","`...)
 		dst = append(append(dst, kind...), `":{"name":`...)

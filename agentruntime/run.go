@@ -2,6 +2,7 @@ package agentruntime
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"iter"
 	"net/http"
@@ -67,7 +68,7 @@ func (r *Run) Events() iter.Seq2[Event, error] {
 			defer end()
 		}
 		r.ctx = ctx
-		r.out.yield = yield
+		r.out.yield, r.out.leave = yield, stop
 		reason, err := r.loop()
 		r.notes.Steps += r.turns
 		if o := r.m.Observer; o != nil {
@@ -78,7 +79,6 @@ func (r *Run) Events() iter.Seq2[Event, error] {
 		case err != nil:
 			yield(Event{}, r.ended(err))
 		default:
-			r.out.settle()
 			r.out.emit(Event{Kind: Finish, Reason: reason, Usage: r.usage})
 		}
 	}
@@ -129,9 +129,11 @@ func (r *Run) loop() (string, error) {
 		case r.last != notYet && (len(t.client) > 0 || len(t.calls) > 0 || t.fault != ""):
 			return r.reason(t), nil // with the text it has
 		case len(t.client) > 0:
-			r.out.settle()
 			for _, c := range t.client {
 				r.out.call(c)
+			}
+			if t.finish == finishLength && !json.Valid([]byte(t.client[len(t.client)-1].Arguments)) {
+				return finishLength, nil // the client sees that it is cut off
 			}
 			return finishCalls, nil
 		case t.answer || t.finish == finishFiltered:

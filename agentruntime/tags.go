@@ -17,7 +17,8 @@ import (
 type tags struct {
 	run    *Run
 	parser tag.Parser
-	raw    strings.Builder // all of it, for the history
+	text   strings.Builder // for the history: what counts, without what follows it
+	acted  int             // where in it the last action ends
 	wrote  int
 
 	loose  strings.Builder // text outside of tags
@@ -69,7 +70,7 @@ func (t *tags) delta(d *openai.Delta) bool {
 	}
 	if len(text) > 0 {
 		t.wrote += len(text)
-		t.raw.Write(text)
+
 		t.parser.Feed(text, t)
 	}
 	if t.done {
@@ -80,13 +81,14 @@ func (t *tags) delta(d *openai.Delta) bool {
 
 // Open implements tag.Sink.
 func (t *tags) Open(n tag.Name, title []byte) {
-	if t.done && n != tag.Think {
+	if t.done && n != tag.Think || n == tag.Observation { // which is not the model's to write (contract A7)
 		t.over = true
 	}
 	if t.over || t.run.shaping {
 		return
 	}
 	t.body.Reset()
+	t.write(n, title)
 	switch n {
 	case tag.Thought, tag.Think, tag.Draft:
 		t.loosely()
@@ -102,8 +104,6 @@ func (t *tags) Open(n tag.Name, title []byte) {
 		}
 	case tag.Action:
 		t.loosely()
-	case tag.Observation:
-		t.over = true // it is not the model's to write (contract A7)
 	case tag.FinalAnswer:
 		t.loosely()
 		t.run.out.part()
@@ -117,10 +117,24 @@ func (t *tags) Open(n tag.Name, title []byte) {
 	}
 }
 
+// write adds an opening tag to the history.
+func (t *tags) write(n tag.Name, title []byte) {
+	t.text.WriteString("<" + n.String())
+	if len(title) > 0 {
+		t.text.WriteString(` title="` + escaped.Replace(string(title)) + `"`)
+	}
+	t.text.WriteByte('>')
+}
+
+var escaped = strings.NewReplacer("&", "&amp;", `"`, "&quot;")
+
 // Text implements tag.Sink.
 func (t *tags) Text(n tag.Name, text []byte) {
 	if t.over {
 		return
+	}
+	if n != tag.Action {
+		t.text.Write(text)
 	}
 	switch n {
 	case tag.None:
@@ -177,6 +191,12 @@ func (t *tags) Close(n tag.Name) {
 	if t.over || t.run.shaping {
 		return
 	}
+	if n == tag.Action {
+		body := unclosed(t.body.String())
+		t.acts = append(t.acts, body)
+		t.text.WriteString(body)
+	}
+	t.text.WriteString("</" + n.String() + ">")
 	switch n {
 	case tag.Thought:
 		t.run.out.part()
@@ -189,7 +209,7 @@ func (t *tags) Close(n tag.Name) {
 			t.run.draft(text)
 		}
 	case tag.Action:
-		t.acts = append(t.acts, unclosed(t.body.String()))
+		t.acted = t.text.Len()
 	case tag.FinalAnswer:
 		t.run.out.part()
 		t.done = t.answer
@@ -226,16 +246,17 @@ func (t *tags) end(finish string) *turn {
 	if text, fenced := unfenced(t.loose.String()); fenced && !t.worked && !t.answer && len(t.acts) == 0 && !r.shaping {
 		// The whole message stands in a fence: what is in it is no quotation.
 		t.loose.Reset()
+		t.text.Reset()
 		t.parser.Feed([]byte(text), t)
 		t.parser.End(t)
 	}
-	out := &turn{finish: finish, text: strings.TrimSpace(t.raw.String())}
+	out := &turn{finish: finish, text: strings.TrimSpace(t.text.String())}
 	switch {
 	case r.shaping:
 		out.answer = t.answer
 		return out
 	case len(t.acts) > 0:
-		out.text = t.upToActions()
+		out.text = strings.TrimSpace(t.text.String()[:t.acted])
 		for _, body := range t.acts {
 			r.action(out, body)
 		}
@@ -296,17 +317,6 @@ func (t *tags) untagged(out *turn, text string) *turn {
 	out.answer = true
 	return out
 }
-
-// upToActions is the turn without what follows its last action.
-func (t *tags) upToActions() string {
-	raw := t.raw.String()
-	if closed := closing.FindAllStringIndex(raw, -1); closed != nil {
-		raw = raw[:closed[len(closed)-1][1]]
-	}
-	return strings.TrimSpace(raw)
-}
-
-var closing = regexp.MustCompile(`(?i)</action\s*>`)
 
 func (t *tags) record(out *turn, results []string) {
 	r := t.run

@@ -63,7 +63,7 @@ func (s *Server) connect(ctx, life context.Context, kill context.CancelFunc) (*s
 func (s *Server) try(ctx, life context.Context, kill context.CancelFunc, r route) (*session, *fault) {
 	iso := &isolate{
 		base: s.base, header: s.o.Header, life: life, scrub: s.scrub, probe: min(discoverTimeout, s.dialTimeout()/3),
-		changed: func() { s.state.refresh(s, false) },
+		changed: func() { s.state.refresh(s, false) }, roots: s.o.Roots,
 	}
 	var transport sdk.Transport
 	switch r.transport {
@@ -94,7 +94,10 @@ func (s *Server) try(ctx, life context.Context, kill context.CancelFunc, r route
 	r.version = cs.InitializeResult().ProtocolVersion
 	iso.modern.Store(r.modern())
 	s.state.found(r)
-	ss := &session{cs: cs, headers: r.modern() && r.transport == "streamable", kill: kill}
+	if r.transport == "streamable" && !r.modern() && (s.o.Input != nil || len(s.o.Roots) > 0) {
+		iso.beside(ctx, s.o.URL, cs.ID())
+	}
+	ss := &session{cs: cs, iso: iso, headers: r.modern() && r.transport == "streamable", kill: kill}
 	if l := s.state.list.Load(); l != nil && ss.headers {
 		ss.teach(ctx, l.entries)
 	}
@@ -127,6 +130,9 @@ func (s *Server) connectFault(ctx context.Context, x *exchange, err error) *faul
 // clientInfo is how we introduce ourselves.
 var clientInfo = &sdk.Implementation{Name: "ai-gateway", Version: "1"}
 
+// doesNothing is what a server reads that asks for what we have not declared.
+const doesNothing = "this client does nothing for servers"
+
 // newClient returns a client that can do nothing for a server but ask it, and declares
 // no more: questions for Input and roots where there are any. The former never get as
 // far as the SDK.
@@ -136,7 +142,7 @@ func (s *Server) newClient() *sdk.Client {
 		can.Elicitation = &sdk.ElicitationCapabilities{Form: &sdk.FormElicitationCapabilities{}}
 	}
 	if len(s.o.Roots) > 0 {
-		can.RootsV2 = &sdk.RootCapabilities{}
+		can.RootsV2 = &sdk.RootCapabilities{} //nolint:staticcheck // deprecated, and still in the protocol
 	}
 	c := sdk.NewClient(clientInfo, &sdk.ClientOptions{
 		Logger:         slog.New(slog.DiscardHandler),
@@ -148,12 +154,12 @@ func (s *Server) newClient() *sdk.Client {
 	c.AddReceivingMiddleware(func(next sdk.MethodHandler) sdk.MethodHandler {
 		return func(ctx context.Context, method string, req sdk.Request) (sdk.Result, error) {
 			switch {
-			case method == "ping":
+			case method == methodPing:
 				return next(ctx, method, req)
 			case method == methodRoots && len(s.o.Roots) > 0:
 				return rootsResult(s.o.Roots), nil
 			}
-			return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "this client does nothing for servers"}
+			return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: doesNothing}
 		}
 	})
 	return c

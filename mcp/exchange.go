@@ -41,14 +41,6 @@ func exchangeOf(ctx context.Context) *exchange {
 	return x
 }
 
-// questions returns the calls that a question may be about: this one or none.
-func (x *exchange) questions() []*asking {
-	if x == nil || !x.asking.answers() {
-		return nil
-	}
-	return []*asking{x.asking}
-}
-
 // begin notes the request that goes out now.
 func (x *exchange) begin(id, method string) {
 	if x == nil {

@@ -5,7 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -65,6 +68,36 @@ func (s *Server) asking(ctx context.Context, tool string) *asking {
 // answers reports whether questions have somebody to go to.
 func (a *asking) answers() bool { return a != nil && a.input != nil }
 
+// calls are those of a session that are under way, and may be asked for something.
+type calls struct {
+	mu  sync.Mutex
+	set map[*asking]struct{}
+}
+
+// add adds a call until its end is said.
+func (c *calls) add(a *asking) (end func()) {
+	if !a.answers() {
+		return func() {}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.set == nil {
+		c.set = make(map[*asking]struct{})
+	}
+	c.set[a] = struct{}{}
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.set, a)
+	}
+}
+
+func (c *calls) all() []*asking {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.set))
+}
+
 // waited reports whether the end of the call has found it waiting for Input.
 func (a *asking) waited() bool { return a != nil && (a.open.Load() > 0 || a.late.Load()) }
 
@@ -87,27 +120,11 @@ func elicit(calls []*asking, params json.RawMessage) (*sdk.ElicitResult, error) 
 	if !allowed {
 		return nil, errTooMany
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(calls[0].ctx))
-	defer cancel()
-	var left atomic.Int32
-	left.Store(int32(len(calls))) //nolint:gosec // as many as calls are under way
-	for _, a := range calls {
-		a.open.Add(1)
-		stop := context.AfterFunc(a.ctx, func() {
-			if left.Add(-1) == 0 {
-				cancel()
-			}
-		})
-		defer func() {
-			if !stop() {
-				a.late.Store(true)
-			}
-			a.open.Add(-1)
-		}()
-	}
+	ctx, end := wait(calls)
+	defer end()
 	content := calls[0].input(ctx, q)
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	if ctx.Err() != nil {
+		return &sdk.ElicitResult{Action: "cancel"}, nil
 	}
 	var members map[string]json.RawMessage
 	if json.Unmarshal(content, &members) != nil || members == nil {
@@ -118,6 +135,32 @@ func elicit(calls []*asking, params json.RawMessage) (*sdk.ElicitResult, error) 
 		res.Content[name] = v
 	}
 	return res, nil
+}
+
+// wait returns a context that ends when all calls have, and says of each that it waits
+// for Input.
+func wait(calls []*asking) (ctx context.Context, end func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(calls[0].ctx))
+	var left atomic.Int32
+	left.Store(int32(len(calls))) //nolint:gosec // as many as calls are under way
+	stops := make([]func() bool, len(calls))
+	for i, a := range calls {
+		a.open.Add(1)
+		stops[i] = context.AfterFunc(a.ctx, func() {
+			if left.Add(-1) == 0 {
+				cancel()
+			}
+		})
+	}
+	return ctx, func() {
+		for i, a := range calls {
+			if !stops[i]() {
+				a.late.Store(true)
+			}
+			a.open.Add(-1)
+		}
+		cancel()
+	}
 }
 
 // question reads the parameters of elicitation/create.
@@ -154,27 +197,23 @@ func (a *asking) question(params json.RawMessage) (*Question, error) {
 	return &q, nil
 }
 
-// reply is the message that answers a question, nil when nobody waits for it any more.
+// reply is the message that answers a question.
 func reply(calls []*asking, m *message) []byte {
 	res, err := elicit(calls, m.Params)
-	switch {
-	case errors.Is(err, context.Canceled):
-		return nil
-	case err != nil:
-		return errorMessage(string(m.ID), jsonrpc.CodeInvalidParams, "this can't be asked: "+err.Error(), nil)
+	if err == nil {
+		var result []byte
+		if result, err = json.Marshal(res); err == nil {
+			return answerMessage(string(m.ID), result)
+		}
 	}
-	result, err := json.Marshal(res)
-	if err != nil {
-		return nil
-	}
-	return answerMessage(string(m.ID), result)
+	return errorMessage(string(m.ID), jsonrpc.CodeInvalidParams, "this can't be asked: "+err.Error(), nil)
 }
 
-// rootsResult lists roots.
-func rootsResult(uris []string) *sdk.ListRootsResult {
-	res := &sdk.ListRootsResult{Roots: []*sdk.Root{}}
+// rootsResult lists roots, which are deprecated and still in the protocol.
+func rootsResult(uris []string) *sdk.ListRootsResult { //nolint:staticcheck // see above
+	res := new(sdk.ListRootsResult) //nolint:staticcheck // see above
 	for _, uri := range uris {
-		res.Roots = append(res.Roots, &sdk.Root{URI: uri})
+		res.Roots = append(res.Roots, &sdk.Root{URI: uri}) //nolint:staticcheck // see above
 	}
 	return res
 }

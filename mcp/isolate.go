@@ -27,6 +27,11 @@ type isolate struct {
 	changed func()        // the server's tools have changed
 	probe   time.Duration // bounds server/discover
 	modern  atomic.Bool   // no session ids: 404 says that the era has changed
+
+	// Of a server that may ask for something.
+	roots     []string
+	calls     calls        // of the session
+	answering atomic.Int64 // its requests beside answers
 }
 
 const (
@@ -215,11 +220,13 @@ func (t *isolate) tell(req *http.Request, body []byte) (*http.Response, error) {
 
 // reply answers a question that the answer to req has brought.
 func (t *isolate) reply(req *http.Request, calls []*asking, m message) {
-	body := reply(calls, &m)
-	if body == nil {
-		return
-	}
-	out := req.Clone(req.Context())
+	t.back(req, reply(calls, &m))
+}
+
+// back sends what answers the server in the session of req, also when that has ended.
+// If it does not arrive, the call ends by its time.
+func (t *isolate) back(req *http.Request, body []byte) {
+	out := req.Clone(t.life)
 	out.Method = http.MethodPost
 	out.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}}
 	for _, name := range []string{sessionHeader, versionHeader} {
@@ -227,7 +234,7 @@ func (t *isolate) reply(req *http.Request, calls []*asking, m message) {
 			out.Header.Set(name, v)
 		}
 	}
-	if resp, err := t.tell(out, body); err == nil { // else the server never hears of it, and the call ends by its time
+	if resp, err := t.tell(out, body); err == nil {
 		resp.Body.Close()
 	}
 }

@@ -42,6 +42,7 @@ func program(t *testing.T, act string) Options {
 // acts are the tool servers that it can be.
 var acts = map[string]func(){
 	"tools": func() { _ = newTools(nil).Run(context.Background(), &sdk.StdioTransport{}) },
+	"asks":  func() { _ = newAsking().Run(context.Background(), &sdk.StdioTransport{}) },
 	"rude":  rude,
 	"exits": func() { os.Exit(3) },
 	"deaf": func() {
@@ -78,7 +79,7 @@ func rude() {
 			result(`{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"rude","version":"1"}}`)
 		case "tools/list":
 			var all []string
-			for _, name := range []string{"echo", "slow", "garbage", "wrong", "null", "large", "largegarbage", "exit", "env", "stderr", "noise", "hang", "requests", "error"} {
+			for _, name := range []string{"echo", "slow", "garbage", "wrong", "null", "large", "largegarbage", "exit", "env", "stderr", "noise", "hang", "requests", "questions", "error"} {
 				all = append(all, tool(name, "", anyObject))
 			}
 			result(list("", all...))
@@ -114,6 +115,11 @@ func rude() {
 			case "requests":
 				for i := range 1000 {
 					out("{\"jsonrpc\":\"2.0\",\"id\":\"r%d\",\"method\":\"sampling/createMessage\",\"params\":7}", i)
+				}
+				result(said("asked"))
+			case "questions":
+				for i := range 1000 {
+					out("{\"jsonrpc\":\"2.0\",\"id\":\"q%d\",\"method\":\"elicitation/create\",\"params\":{\"message\":\"m\"}}", i)
 				}
 				result(said("asked"))
 			case "hang":

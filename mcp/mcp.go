@@ -88,7 +88,7 @@ const (
 	KindUnknown  // the server has no such tool, or it is not allowed
 	KindPinned   // its definition has changed, and nobody has approved
 	KindOpen     // the breaker is open, or its probe is under way
-	KindCanceled // the caller has left
+	KindCanceled // the caller has left, or its Input was still at work when the time was up
 
 	kinds
 )

@@ -31,6 +31,7 @@ const (
 	methodListen     = "subscriptions/listen"
 	methodList       = "tools/list"
 	methodCall       = "tools/call"
+	methodPing       = "ping"
 	methodElicit     = "elicitation/create"
 	methodRoots      = "roots/list"
 	noticeProgress   = "notifications/progress"
@@ -183,7 +184,10 @@ const maxDepth = 200
 
 // normal writes a document anew, its members sorted: two that mean the same become
 // equal, and every decoder reads it alike.
-func normal(doc json.RawMessage) (json.RawMessage, error) {
+func normal(doc json.RawMessage) (json.RawMessage, error) { return scrubber{}.document(doc) }
+
+// document is normal without secrets, however they are written in it.
+func (s scrubber) document(doc json.RawMessage) (json.RawMessage, error) {
 	if tooDeep(doc) {
 		return nil, errTooDeep
 	}
@@ -193,7 +197,32 @@ func normal(doc json.RawMessage) (json.RawMessage, error) {
 	if err := d.Decode(&v); err != nil {
 		return nil, err
 	}
-	return json.Marshal(v)
+	return json.Marshal(s.value(v))
+}
+
+func (s scrubber) value(v any) any {
+	if s.r == nil {
+		return v
+	}
+	switch v := v.(type) {
+	case string:
+		return s.text(v)
+	case json.Number:
+		if t := s.text(v.String()); t != v.String() {
+			return t
+		}
+	case []any:
+		for i := range v {
+			v[i] = s.value(v[i])
+		}
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for name, e := range v {
+			out[s.text(name)] = s.value(e)
+		}
+		return out
+	}
+	return v
 }
 
 func tooDeep(doc []byte) bool {

@@ -15,7 +15,8 @@ import (
 
 // raw is a tool server made by hand, so that it can do what no library would.
 type raw struct {
-	modern bool // speaks 2026-07-28 only
+	modern bool         // speaks 2026-07-28 only
+	keep   func([]byte) // gets each request, may be nil
 
 	mu   sync.Mutex
 	acts map[string]act                                     // of its tools, by name
@@ -64,6 +65,9 @@ func (s *raw) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	var a ask
 	_ = json.Unmarshal(body, &a)
+	if s.keep != nil {
+		s.keep(body)
+	}
 	s.mu.Lock()
 	s.headers = append(s.headers, r.Header.Clone())
 	first, do, list, modern := s.any, s.acts[a.Params.Name], s.list, s.modern

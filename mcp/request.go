@@ -1,7 +1,6 @@
 package mcp
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -49,20 +48,20 @@ func (s *Server) Request(ctx context.Context, method string, params json.RawMess
 
 // requests are what Request can ask for.
 var requests = map[string]func(json.RawMessage) (send, error){
-	"resources/list":           sends((*sdk.ClientSession).ListResources, nil),
-	"resources/templates/list": sends((*sdk.ClientSession).ListResourceTemplates, nil),
-	"resources/read": sends((*sdk.ClientSession).ReadResource, func(p *sdk.ReadResourceParams, r round) {
+	"resources/list":           asks((*sdk.ClientSession).ListResources, nil),
+	"resources/templates/list": asks((*sdk.ClientSession).ListResourceTemplates, nil),
+	"resources/read": asks((*sdk.ClientSession).ReadResource, func(p *sdk.ReadResourceParams, r round) {
 		p.InputResponses, p.RequestState = r.responses, r.state
 	}),
-	"prompts/list": sends((*sdk.ClientSession).ListPrompts, nil),
-	"prompts/get": sends((*sdk.ClientSession).GetPrompt, func(p *sdk.GetPromptParams, r round) {
+	"prompts/list": asks((*sdk.ClientSession).ListPrompts, nil),
+	"prompts/get": asks((*sdk.ClientSession).GetPrompt, func(p *sdk.GetPromptParams, r round) {
 		p.InputResponses, p.RequestState = r.responses, r.state
 	}),
 }
 
-// sends prepares a request that do makes. Where there may be rounds, again tells the
-// parameters of them. What do returns is nothing: the exchange has the result.
-func sends[P, R any](do func(*sdk.ClientSession, context.Context, *P) (R, error), again func(*P, round)) func(json.RawMessage) (send, error) {
+// asks prepares a request that do makes. Where there may be rounds, again tells the
+// parameters of them. What do returns is of no use: the exchange has the result.
+func asks[P, R any](do func(*sdk.ClientSession, context.Context, *P) (R, error), again func(*P, round)) func(json.RawMessage) (send, error) {
 	return func(params json.RawMessage) (send, error) {
 		if err := json.Unmarshal(params, new(P)); err != nil {
 			return nil, err
@@ -72,47 +71,11 @@ func sends[P, R any](do func(*sdk.ClientSession, context.Context, *P) (R, error)
 			if err := json.Unmarshal(params, p); err != nil {
 				return err
 			}
-			if again != nil && r.again {
+			if again != nil {
 				again(p, r)
 			}
 			_, err := do(cs, ctx, p)
 			return err
 		}, nil
 	}
-}
-
-// document returns a JSON document without secrets, however they are written in it,
-// its members sorted.
-func (s scrubber) document(doc json.RawMessage) (json.RawMessage, error) {
-	if tooDeep(doc) {
-		return nil, errTooDeep
-	}
-	d := json.NewDecoder(bytes.NewReader(doc))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		return nil, err
-	}
-	return json.Marshal(s.value(v))
-}
-
-func (s scrubber) value(v any) any {
-	switch v := v.(type) {
-	case string:
-		return s.text(v)
-	case json.Number:
-		if t := s.text(v.String()); t != v.String() {
-			return t
-		}
-	case []any:
-		for i := range v {
-			v[i] = s.value(v[i])
-		}
-	case map[string]any:
-		for name, e := range v {
-			delete(v, name)
-			v[s.text(name)] = s.value(e)
-		}
-	}
-	return v
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
 	"slices"
 	"strconv"
 
@@ -31,7 +30,6 @@ type send func(ctx context.Context, cs *sdk.ClientSession, r round, token string
 
 // round is what goes along when a request is made again with what the server wanted.
 type round struct {
-	again     bool // it is not the first
 	responses sdk.InputResponseMap
 	state     string // the server's own, as it was
 }
@@ -103,25 +101,31 @@ func (s *Server) rounds(ctx context.Context, q *inquiry) *fault {
 	}
 }
 
-// fulfil answers what a server wants, all of it or nothing.
+// fulfil answers what a server wants, all of it or nothing: Input hears of no question
+// whose answer would be in vain.
 func (a *asking) fulfil(w *wants) (r round, ok bool) {
 	if len(w.Requests) == 0 && w.State == "" || len(w.Requests) > maxQuestions {
 		return round{}, false
 	}
-	r = round{again: true, responses: make(sdk.InputResponseMap, len(w.Requests)), state: w.State}
-	for _, id := range slices.Sorted(maps.Keys(w.Requests)) {
-		switch req := w.Requests[id]; {
+	r = round{responses: make(sdk.InputResponseMap, len(w.Requests)), state: w.State}
+	var questions []string
+	for id, req := range w.Requests {
+		switch {
 		case req.Method == methodElicit && a.answers():
-			res, err := elicit([]*asking{a}, req.Params)
-			if err != nil {
-				return round{}, false
-			}
-			r.responses[id] = res
+			questions = append(questions, id)
 		case req.Method == methodRoots && len(a.roots) > 0:
 			r.responses[id] = rootsResult(a.roots)
 		default:
 			return round{}, false
 		}
+	}
+	slices.Sort(questions)
+	for _, id := range questions {
+		res, err := elicit([]*asking{a}, w.Requests[id].Params)
+		if err != nil || a.ctx.Err() != nil {
+			return round{}, false
+		}
+		r.responses[id] = res
 	}
 	return r, true
 }
@@ -134,6 +138,8 @@ func (s *Server) attempt(ctx context.Context, q *inquiry, r round) (json.RawMess
 		return nil, blame(ctx, f)
 	}
 	defer s.release(ss)
+	ended := ss.iso.calls.add(q.asking)
+	defer ended()
 	x := &exchange{asking: q.asking}
 	if q.progress != nil {
 		x.token, x.progress = "p"+strconv.FormatUint(s.tokens.Add(1), 10), q.progress

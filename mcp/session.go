@@ -12,6 +12,7 @@ import (
 // session is a connection of the SDK's, shared by the calls of one Server.
 type session struct {
 	cs   *sdk.ClientSession
+	iso  *isolate
 	kill context.CancelFunc // ends all its I/O
 
 	headers bool // some arguments go into headers; see teach

@@ -51,8 +51,8 @@ func (s *screen) take(m *message) {
 		if s.requests++; s.requests > maxRequests {
 			return
 		}
-		if calls := s.x.questions(); m.Method == methodElicit && calls != nil {
-			go s.t.reply(s.req, calls, *m)
+		if m.Method == methodElicit && s.x != nil && s.x.asking.answers() {
+			go s.t.reply(s.req, []*asking{s.x.asking}, *m)
 			return
 		}
 		s.out = appendEvent(s.out, requestMessage(m.ID, m.Method))

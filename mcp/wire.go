@@ -195,7 +195,8 @@ func (w *wire) take(m *message) {
 			w.asked.Add(-1)
 			return
 		}
-		if calls := w.questions(); m.Method == methodElicit && calls != nil {
+		// It may be any call's: they all have the one stream.
+		if calls := w.iso.calls.all(); m.Method == methodElicit && len(calls) > 0 {
 			go w.reply(calls, *m)
 			return
 		}
@@ -211,23 +212,10 @@ func (w *wire) take(m *message) {
 	}
 }
 
-// questions returns the calls that a question may be about: all that wait.
-func (w *wire) questions() []*asking {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var all []*asking
-	for _, v := range w.waiting {
-		all = append(all, v.x.questions()...)
-	}
-	return all
-}
-
 // reply answers a question.
 func (w *wire) reply(calls []*asking, m message) {
 	defer w.asked.Add(-1)
-	if body := reply(calls, &m); body != nil {
-		w.send(calls[0].ctx, "", body, nil)
-	}
+	w.send(w.iso.life, "", reply(calls, &m), nil)
 }
 
 func (w *wire) answer(m *message) {

@@ -12,7 +12,7 @@ import {
   raised, textOf,
 } from "./expect.mjs";
 import {
-  alone, anybody, client, messages, otherKey, route, run, stream, targets, tools, weather, withUsage,
+  anybody, client, messages, otherKey, route, run, stream, targets, tools, weather, withUsage,
 } from "./setting.mjs";
 
 const { equal, deepEqual, ok } = assert;
@@ -23,6 +23,8 @@ const ways = (at) => [
   { model: `${at}-native`, messages, reasoning_effort: "high" },
   { model: `${at}-react`, messages },
 ];
+// patience is for what might never end: a stream that it ends fails the test.
+const patience = (options = {}) => ({ signal: AbortSignal.timeout(10_000), maxRetries: 0, ...options });
 const named = { type: "function", function: { name: "get_weather" } };
 const clientTools = (at) => [
   { model: `${at}-bare`, messages, tools, tool_choice: "auto" },
@@ -128,6 +130,28 @@ const scenarios = {
     }
   },
 
+  // A model that speaks beside its call: all of it is one text, and no reasoning comes
+  // after its beginning.
+  async agent_talks(at) {
+    const asked = { model: `${at}-talky`, messages };
+    const [{ message }] = (await client.chat.completions.create(asked)).choices;
+    const chunks = await listed(await stream({ ...asked, ...withUsage }));
+    checkChunks(chunks, { model: asked.model });
+    equal(kindsOf(chunks), "rc");
+    const reasoning = choicesOf(chunks).map((c) => c.delta.reasoning_content ?? "").join("");
+    deepEqual([message.reasoning_content, reasoning], ["Hm.", "Hm."]);
+    const said = "Let me ask.\n\nIt says Echo: ping";
+    deepEqual([message.content, textOf(chunks)], [said, said]);
+    const { usage } = chunks.at(-1);
+    deepEqual([usage.prompt_tokens, usage.completion_tokens, usage.total_tokens], [20, 10, 30]);
+
+    // Of the calls of one turn the client gets its own, and the other is not run.
+    const [choice] = (await client.chat.completions.stream({ ...asked, tools }).finalChatCompletion()).choices;
+    deepEqual([choice.finish_reason, choice.message.content], ["tool_calls", "Let me ask."]);
+    deepEqual(choice.message.tool_calls.map((c) => c.function.name), ["get_weather"]);
+    equal(weather.parse(choice.message.tool_calls[0].function.parsed_arguments).city, "Ulm");
+  },
+
   async agent_outputs(at) {
     // Tools are told of in comments here, which the SDK must skip.
     let asked = { model: `${at}-shy`, messages, reasoning_effort: "high" };
@@ -169,7 +193,8 @@ const scenarios = {
       await answerTool(asked.model, message, asked.model);
     }
     // Beside a tool of the agent's, which the model calls, the client's is only there.
-    const [{ finish_reason, message }] = (await client.chat.completions.create({ model: `${at}-native`, messages, tools })).choices;
+    const both = await client.chat.completions.create({ model: `${at}-native`, messages, tools });
+    const [{ finish_reason, message }] = both.choices;
     deepEqual([finish_reason, message.tool_calls], ["stop", undefined]);
     checkAnswer(message.content);
   },
@@ -221,7 +246,8 @@ const scenarios = {
     const tool_choice = { type: "function", function: { name: "other" } };
     for (const model of [`${at}-native`, `${at}-react`]) {
       for (const streamed of [false, true]) {
-        for (const [param, fields] of [["n", { n: 2 }], ["logprobs", { logprobs: true }], ["tool_choice", { tool_choice }]]) {
+        for (const fields of [{ n: 2 }, { logprobs: true }, { tool_choice }]) {
+          const [param] = Object.keys(fields);
           const asked = { model, messages, tools, stream: streamed, ...fields };
           const error = await raised(OpenAI.BadRequestError, () => client.chat.completions.create(asked));
           checkError(error, 400, "invalid_request_error", null, param);
@@ -239,17 +265,21 @@ const scenarios = {
 
   // A stream that breaks brings what there is, then throws.
   async agent_error_in_stream(at) {
-    for (const [name, pieces, status, code] of [["broken", 5, 502, "upstream_error"], ["hasty", 3, 504, "upstream_timeout"]]) {
+    for (const [name, pieces, status, code] of [
+      ["broken", 5, 502, "upstream_error"],
+      ["hasty", 3, 504, "upstream_timeout"],
+    ]) {
       const asked = { model: `${at}-${name}`, messages };
       const chunks = [];
       const error = await raised(OpenAI.APIError, async () => {
-        for await (const chunk of await stream(asked)) chunks.push(chunk);
+        const begun = await client.chat.completions.create({ ...asked, stream: true }, patience());
+        for await (const chunk of begun) chunks.push(chunk);
       });
       deepEqual([error.code, error.type, error.param], [code, "server_error", null]);
       deepEqual([chunks.filter((c) => c.choices[0].delta.content).length, finishes(chunks)], [pieces, []]);
-      const helped = () => client.chat.completions.stream(asked).finalChatCompletion();
+      const helped = () => client.chat.completions.stream(asked, patience()).finalChatCompletion();
       equal((await raised(OpenAI.APIError, helped)).code, code);
-      const whole = await raised(OpenAI.InternalServerError, () => alone.chat.completions.create(asked));
+      const whole = await raised(OpenAI.InternalServerError, () => client.chat.completions.create(asked, patience()));
       checkError(whole, status, "server_error", code);
     }
     await idle();
@@ -259,16 +289,17 @@ const scenarios = {
     const asked = { model: `${at}-mute`, messages };
     for (const streamed of [false, true]) {
       const from = performance.now();
-      const make = () => alone.chat.completions.create({ ...asked, stream: streamed });
+      const make = () => client.chat.completions.create({ ...asked, stream: streamed }, patience());
       checkError(await raised(OpenAI.InternalServerError, make), 504, "server_error", "upstream_timeout");
       const took = performance.now() - from;
       ok(took > 250 && took < 10_000, `the time-out came after ${took} ms`);
     }
     // Where a comment has kept the stream alive there is no status any more.
-    const kept = alone.withOptions({ baseURL: anybody.baseURL });
+    const kept = client.withOptions({ baseURL: anybody.baseURL });
     const chunks = [];
     const error = await raised(OpenAI.APIError, async () => {
-      for await (const chunk of await kept.chat.completions.create({ ...asked, stream: true })) chunks.push(chunk);
+      const begun = await kept.chat.completions.create({ ...asked, stream: true }, patience());
+      for await (const chunk of begun) chunks.push(chunk);
     });
     deepEqual([error.code, error.type, chunks], ["upstream_timeout", "server_error", []]);
     await idle();
@@ -330,7 +361,8 @@ const scenarios = {
 
   async agent_cancel(at) {
     const asked = { model: `${at}-long`, messages };
-    const { data, response } = await client.chat.completions.create({ ...asked, stream: true }).withResponse();
+    const begun = client.chat.completions.create({ ...asked, stream: true }, patience());
+    const { data, response } = await begun.withResponse();
     const id = response.headers.get(header);
     let pieces = 0;
     const error = await raised(OpenAI.APIError, async () => {
@@ -338,7 +370,8 @@ const scenarios = {
         equal(choice.finish_reason, null);
         if (!choice.delta.content || ++pieces > 1) continue;
         equal((await session(id)).running, true);
-        const second = await raised(OpenAI.ConflictError, () => alone.chat.completions.create(asked, headers(id)));
+        const again = () => client.chat.completions.create(asked, patience(headers(id)));
+        const second = await raised(OpenAI.ConflictError, again);
         checkError(second, 409, "invalid_request_error", "session_busy");
         const cancelled = await client.post(`/sessions/${id}/cancel`);
         deepEqual([cancelled.id, cancelled.object], [id, "session"]);
@@ -349,7 +382,8 @@ const scenarios = {
 
     // Without a stream it is a status, which the SDK does not try again.
     const own = randomUUID();
-    const waiting = raised(OpenAI.APIError, () => client.chat.completions.create(asked, headers(own)));
+    const options = patience({ maxRetries: 2, ...headers(own) });
+    const waiting = raised(OpenAI.APIError, () => client.chat.completions.create(asked, options));
     await busy();
     await client.post(`/sessions/${own}/cancel`);
     checkError(await waiting, 499, "invalid_request_error", "cancelled");

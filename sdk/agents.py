@@ -17,11 +17,12 @@ from expect import (
 from setting import HELLO, OPEN, TARGETS, TOKEN_OTHER, TOOLS, USAGE, Route, Weather, run
 
 SESSION = "x-session-id"
+PATIENCE = {"timeout": 10, "max_retries": 0}  # with what might never end
 NAMED = {"type": "function", "function": {"name": "get_weather"}}
 
 
 def ways(at):
-    """Returns an agent that calls functions and one that writes tags, both with the tool echo, and what they are asked."""
+    """Returns what is asked: an agent that calls functions, and one that writes tags, both with the tool echo."""
     return (
         {"model": f"{at}-native", "messages": HELLO, "reasoning_effort": "high"},
         {"model": f"{at}-react", "messages": HELLO},
@@ -99,6 +100,28 @@ async def agent_stream_helper(client, at):
         equal([e.content for e in events if e.type == "content.done"], [choice.message.content], "content.done")
         equal([e.type for e in events if e.type.startswith("tool_calls")], [], "calls that are not the client's")
         check_usage(completion.usage)
+
+
+async def agent_talks(client, at):
+    """A model that speaks beside its call: all of it is one text, and no reasoning comes after its beginning."""
+    asked = {"model": f"{at}-talky", "messages": HELLO}
+    message = (await got(client.chat.completions.create(**asked))).choices[0].message
+    chunks = await listed(await got(client.chat.completions.create(**asked, stream=True, stream_options=USAGE)))
+    check_chunks(chunks, model=f"{at}-talky")
+    equal(kinds_of(chunks), "rc", "reasoning, then content")
+    for text in (message.content, text_of(chunks)):
+        equal(text, "Let me ask.\n\nIt says Echo: ping", "content")
+    for text in (reasoning_of(message), "".join(reasoning_of(c.choices[0].delta) for c in chunks if c.choices)):
+        equal(text, "Hm.", "reasoning")
+    usage = chunks[-1].usage
+    equal((usage.prompt_tokens, usage.completion_tokens, usage.total_tokens), (20, 10, 30), "usage of two model calls")
+
+    # Of the calls of one turn the client gets its own, and the other is not run.
+    async with entered(client.chat.completions.stream(**asked, tools=TOOLS)) as stream:
+        choice = (await got(stream.get_final_completion())).choices[0]
+    equal((choice.finish_reason, choice.message.content), ("tool_calls", "Let me ask."), "finish_reason, content")
+    equal([call.function.name for call in choice.message.tool_calls], ["get_weather"], "calls")
+    equal(choice.message.tool_calls[0].function.parsed_arguments.city, "Ulm", "city")
 
 
 async def agent_outputs(client, at):
@@ -204,14 +227,14 @@ async def agent_error_bad_request(client, at):
     other = {"type": "function", "function": {"name": "other"}}
     for model in (f"{at}-native", f"{at}-react"):
         for stream in (False, True):
-            for param, fields in (("n", {"n": 2}), ("logprobs", {"logprobs": True}), ("tool_choice", {"tool_choice": other})):
+            for fields in ({"n": 2}, {"logprobs": True}, {"tool_choice": other}):
                 error = await raised(
                     openai.BadRequestError,
                     lambda: got(
                         client.chat.completions.create(model=model, messages=HELLO, tools=TOOLS, stream=stream, **fields)
                     ),
                 )
-                check_error(error, 400, "invalid_request_error", None, param)
+                check_error(error, 400, "invalid_request_error", None, *fields)
         for make in (
             lambda: got(client.responses.create(model=model, input="Hello")),
             lambda: got(client.completions.create(model=model, prompt="Once")),
@@ -222,13 +245,13 @@ async def agent_error_bad_request(client, at):
 
 async def agent_error_in_stream(client, at):
     """A stream that breaks brings what there is, then raises."""
-    alone = client.with_options(max_retries=0)
+    alone = client.with_options(**PATIENCE)
     for model, pieces, status, code in (("broken", 5, 502, "upstream_error"), ("hasty", 3, 504, "upstream_timeout")):
         asked = {"model": f"{at}-{model}", "messages": HELLO}
         chunks = []
 
         async def read():
-            async for chunk in each(await got(client.chat.completions.create(**asked, stream=True))):
+            async for chunk in each(await got(alone.chat.completions.create(**asked, stream=True))):
                 chunks.append(chunk)
 
         error = await raised(openai.APIError, read)
@@ -237,7 +260,7 @@ async def agent_error_in_stream(client, at):
         equal([c for c in chunks if c.choices[0].finish_reason], [], "ends")
 
         async def helped():
-            async with entered(client.chat.completions.stream(**asked)) as stream:
+            async with entered(alone.chat.completions.stream(**asked)) as stream:
                 return await got(stream.get_final_completion())
 
         equal((await raised(openai.APIError, helped)).code, code, "the helper's code")
@@ -248,7 +271,7 @@ async def agent_error_in_stream(client, at):
 
 
 async def agent_timeout(client, at):
-    alone = client.with_options(max_retries=0)
+    alone = client.with_options(**PATIENCE)
     for stream in (False, True):
         asked_at = time.monotonic()
         error = await raised(
@@ -347,9 +370,9 @@ async def agent_error_session(client, at):
 
 
 async def agent_cancel(client, at):
-    alone = client.with_options(max_retries=0)
+    alone = client.with_options(**PATIENCE)
     asked = {"model": f"{at}-long", "messages": HELLO}
-    raw = await got(client.chat.completions.with_raw_response.create(**asked, stream=True))
+    raw = await got(alone.chat.completions.with_raw_response.create(**asked, stream=True))
     name, pieces = raw.headers[SESSION], []
 
     async def read():
@@ -374,7 +397,8 @@ async def agent_cancel(client, at):
 
     # Without a stream it is a status, which the SDK does not try again.
     name = uuid.uuid4().hex
-    waiting = begun(client, lambda: client.chat.completions.create(**asked, extra_headers={SESSION: name}))
+    again = alone.with_options(max_retries=2)
+    waiting = begun(again, lambda: again.chat.completions.create(**asked, extra_headers={SESSION: name}))
     await busy()
     await got(client.post(f"/sessions/{name}/cancel", cast_to=object))
     error = await raised(openai.APIStatusError, lambda: waiting)
@@ -401,9 +425,9 @@ async def agent_leave(client, at):
 
 
 SCENARIOS = (
-    agent_models, agent, agent_stream, agent_stream_usage, agent_stream_helper, agent_outputs, agent_target,
-    agent_tools, agent_tools_stream, agent_structured, agent_structured_tags, agent_error_bad_request, agent_error_in_stream,
-    agent_timeout, agent_sessions, agent_error_session, agent_cancel, agent_leave,
+    agent_models, agent, agent_stream, agent_stream_usage, agent_stream_helper, agent_talks, agent_outputs,
+    agent_target, agent_tools, agent_tools_stream, agent_structured, agent_structured_tags, agent_error_bad_request,
+    agent_error_in_stream, agent_timeout, agent_sessions, agent_error_session, agent_cancel, agent_leave,
 )  # fmt: skip
 
 

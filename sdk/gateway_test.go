@@ -21,6 +21,7 @@ import (
 // Made-up secrets. None may turn up in a log.
 const (
 	token       = "canary-sdk-token"
+	otherToken  = "canary-sdk-other-token"
 	upstreamKey = "canary-sdk-upstream-key"
 )
 
@@ -158,7 +159,7 @@ func checkEnd(t *testing.T, config, log string, state *os.ProcessState) {
 	if !state.Success() && runtime.GOOS != "windows" { // where it can only be killed
 		t.Errorf("%s: caddy ended with %s", config, state)
 	}
-	for _, bad := range []string{token, upstreamKey, "DATA RACE", "panic"} {
+	for _, bad := range []string{token, otherToken, upstreamKey, "DATA RACE", "panic"} {
 		if bytes.Contains(out, []byte(bad)) {
 			t.Errorf("%s: the log has %q", config, bad)
 		}

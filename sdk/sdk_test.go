@@ -4,7 +4,8 @@
 //	scripts/sdk && go test ./sdk
 //
 // The gateway is a bin/caddy that has each provider twice: near ones, simulated in process, and far ones, reached over HTTP at a
-// second bin/caddy in mock mode, by base_url and key. scenarios.py and scenarios.mjs do the asking.
+// second bin/caddy in mock mode, by base_url and key. scenarios.py and scenarios.mjs do the asking; agents.py and agents.mjs ask
+// agents, at a gateway of their own with a real tool server.
 package sdk
 
 import (
@@ -35,9 +36,10 @@ var scenarios = strings.Fields(`
 
 // client is an SDK and how it is run.
 type client struct {
-	name    string
-	command []string // from this folder
-	prefix  []string // of the names of scenarios
+	name      string
+	program   string   // from this folder
+	extension string   // of the names of scripts
+	prefix    []string // of the names of scenarios
 
 	// pins names the versions; installed is its copy in what scripts/sdk has
 	// installed.
@@ -47,14 +49,16 @@ type client struct {
 var clients = []client{
 	{
 		name:      "python",
-		command:   []string{"../.tools/sdk-venv/bin/python", "scenarios.py"},
+		program:   "../.tools/sdk-venv/bin/python",
+		extension: ".py",
 		prefix:    []string{"near/sync/", "near/async/", "far/sync/", "far/async/"},
 		pins:      "requirements.txt",
 		installed: "../.tools/sdk-venv/requirements.txt",
 	},
 	{
 		name:      "node",
-		command:   []string{"node", "scenarios.mjs"},
+		program:   "node",
+		extension: ".mjs",
 		prefix:    []string{"near/", "far/"},
 		pins:      "package-lock.json",
 		installed: "node_modules/installed-lock.json",
@@ -83,7 +87,8 @@ func TestSDK(t *testing.T) {
 		return
 	}
 
-	for _, name := range []string{"gateway.caddyfile", "upstream.caddyfile", "scenarios.py", "expect.py", "scenarios.mjs"} {
+	for name := range strings.FieldsSeq(`gateway.caddyfile agents.caddyfile upstream.caddyfile
+		scenarios.py agents.py setting.py expect.py scenarios.mjs agents.mjs setting.mjs expect.mjs`) {
 		if _, err := os.Stat(name); err != nil { // so that a cached result is one of these files
 			t.Fatal(err)
 		}
@@ -93,8 +98,9 @@ func TestSDK(t *testing.T) {
 	front := startGateway(t, caddy, "gateway.caddyfile", "SDK_TOKEN="+token, "SDK_ANSWER="+answer,
 		"SDK_UPSTREAM_KEY="+upstreamKey, "SDK_UPSTREAM_URL="+upstream.url)
 	for _, c := range ready {
-		t.Run(c.name, func(t *testing.T) { c.test(t, front, upstream) })
+		t.Run(c.name, func(t *testing.T) { c.test(t, "scenarios", scenarios, front, upstream) })
 	}
+	t.Run("agents", func(t *testing.T) { testAgents(t, caddy, upstream, ready) })
 }
 
 // lacks returns why the SDK cannot be run, "" if it can.
@@ -108,7 +114,7 @@ func (c client) lacks(t *testing.T) string {
 	if err != nil || !bytes.Equal(pins, installed) {
 		return "the SDK is not installed as sdk/" + c.pins + " pins it: run scripts/sdk"
 	}
-	if _, err := exec.LookPath(c.command[0]); err != nil {
+	if _, err := exec.LookPath(c.program); err != nil {
 		return err.Error()
 	}
 	return ""
@@ -121,9 +127,9 @@ type result struct {
 	Error string
 }
 
-// test runs the script and reports each of its scenarios as a subtest.
-func (c client) test(t *testing.T, front, upstream gateway) {
-	results := c.run(t, front, upstream)
+// test runs a script and reports each of its scenarios as a subtest.
+func (c client) test(t *testing.T, script string, scenarios []string, front, upstream gateway) {
+	results := c.run(t, script, front, upstream)
 	for _, prefix := range c.prefix {
 		for _, name := range scenarios {
 			name = prefix + name
@@ -144,18 +150,19 @@ func (c client) test(t *testing.T, front, upstream gateway) {
 	}
 }
 
-func (c client) run(t *testing.T, front, upstream gateway) map[string]result {
+func (c client) run(t *testing.T, script string, front, upstream gateway) map[string]result {
 	t.Helper()
+	script += c.extension
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, c.command[0], c.command[1:]...)
-	cmd.Env = environment(t.TempDir(), "SDK_URL="+front.url, "SDK_TOKEN="+token, "SDK_ANSWER="+answer,
+	cmd := exec.CommandContext(ctx, c.program, script)
+	cmd.Env = environment(t.TempDir(), "SDK_URL="+front.url, "SDK_TOKEN="+token, "SDK_TOKEN_OTHER="+otherToken, "SDK_ANSWER="+answer,
 		"SDK_ADMINS="+front.admin+" "+upstream.admin)
 	cmd.WaitDelay = 10 * time.Second
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		t.Errorf("%s: %v\n%s", strings.Join(c.command, " "), err, &stderr)
+		t.Errorf("%s %s: %v\n%s", c.program, script, err, &stderr)
 	}
 
 	results := map[string]result{}

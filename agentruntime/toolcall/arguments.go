@@ -126,8 +126,12 @@ func sequence(s string, i int, finished bool) ([]json.RawMessage, Rung, error) {
 			i = r.i
 		}
 		if i >= len(s) || s[i] != '{' {
-			if strings.TrimSpace(s[v.end:]) != "" {
+			rest := strings.TrimSpace(s[v.end:])
+			if rest != "" {
 				rung = max(rung, RungFence)
+			}
+			if strings.Trim(rest, "}],; \n\r\t") == "" {
+				return objects, rung, nil // {…}, as if another were to follow
 			}
 			return objects, rung, stray(s, v.end)
 		}

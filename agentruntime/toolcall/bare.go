@@ -90,10 +90,7 @@ func (t *scan) nameFirst(i int) ([]Call, error) {
 		return t.whole(calls, end, err)
 	}
 	written, j := t.pythonName(i)
-	name, ok := resolve(written, t.known)
-	if !ok {
-		name, ok = resolve(withoutIndex(written), t.known)
-	}
+	name, ok := numbered(written, t.known)
 	if bare, cut := strings.CutSuffix(written, ".call"); cut && !ok {
 		name, ok = resolve(bare, t.known)
 	}

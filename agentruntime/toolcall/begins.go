@@ -26,7 +26,8 @@ var markers = append([]string{
 	"<tool_call", "<toolcall>", "<tool-call", "<tool-use>", "<tool_use>", "<tools>", "<function_call", "<function-call", "<function=", "<function(", "<function>",
 	"<function name=", "<invoke name=", "<minimax:tool_call>", "<|tool_call>", "<start_function_call>", "]<]minimax[>[", mistralCalls,
 	"```tool_code", "```tool_call", "function<|tool_sep|>", "functools[", "<|start_action|>", "<|action_start|>", "<tool_code>",
-	"<|python_tag|>", "<|python_start|>", "<|tool_call", "<|function_call|>", "<|start|>", "<|channel|>", "<|dsml|",
+	"<|python_tag|>", "<|python_start|>", "<|tool_call", "<|function_call|>", "<|start|>", "<|channel|>", "<|dsml|", toolRequest,
+	"<|begin_of_text|>", "<|start_header_id|>", "<|header_start|>", "<|im_start|>", "<|start_of_role|>", "<|channel>", "<|start_thinking|>", "[think]",
 	"action:", "**action", "action :",
 }, bareHarmony...)
 

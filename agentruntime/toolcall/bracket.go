@@ -11,6 +11,9 @@ const (
 	mistralID    = "[CALL_ID]"
 )
 
+// toolRequest opens a call in JSON of models that LM Studio tells how to call.
+const toolRequest = "[TOOL_REQUEST]"
+
 // mistral reads what follows [TOOL_CALLS]: a list of calls in JSON, or
 // name[CALL_ID]id[ARGS]{…} with parts left out.
 func (t *scan) mistral(i int) ([]Call, int, error) {
@@ -20,6 +23,9 @@ func (t *scan) mistral(i int) ([]Call, int, error) {
 	}
 	if c := t.s[i]; c == '{' || c == '[' {
 		return t.jsonCalls(i)
+	}
+	if _, j := t.pythonName(i); j > i && j < len(t.s) && t.s[j] == '(' {
+		return t.pythonCall(i)
 	}
 	return t.namedJSON(i)
 }
@@ -72,7 +78,11 @@ func (t *scan) gemma(i int) ([]Call, int, error) {
 		}
 		return nil, 0, errNotCall
 	}
-	written, j := t.pythonName(skipSpace(t.s, len(t.s)-len(rest)))
+	from := skipSpace(t.s, len(t.s)-len(rest))
+	written, j := t.pythonName(from)
+	if j < len(t.s) && t.s[j] == '(' {
+		return t.pythonCall(from)
+	}
 	j = skipSpace(t.s, j)
 	if j >= len(t.s) {
 		return nil, 0, fail(ErrCut, j, "the call has no arguments yet")

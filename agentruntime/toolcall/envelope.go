@@ -12,7 +12,7 @@ var (
 	nameKeys  = []string{"name", "tool_name", "function_name", "tool", "action", "recipient_name"}
 	argsKeys  = []string{"arguments", "parameters", "args", "input", "params", "tool_input", "tool_args", "action_input"}
 	aboutKeys = []string{"id", "type", "index", "call_id", "tool_call_id", "thought", "thoughts", "reasoning", "explanation", "status"}
-	listKeys  = []string{"tool_calls", "tool_call", "tool_uses", "calls"}
+	listKeys  = []string{"tool_calls", "tool_call", "tool_uses", "calls", "function_call"}
 )
 
 // errNotCall says that JSON is not of the form of a call.

@@ -37,6 +37,9 @@ func FuzzText(f *testing.F) {
 		}
 		Begins(text)
 		BeginsLine(text)
+		if i := Midline(text, 0, 0); i >= len(text) {
+			t.Fatal("a place behind the text")
+		}
 		again, _, _, _ := Text(text, known)
 		if show(again) != show(calls) {
 			t.Fatal("not the same twice")
@@ -86,10 +89,12 @@ func TestLinear(t *testing.T) {
 		"headers": "<|channel|>commentary<|message|>", "mistral": "[TOOL_CALLS]", "action": "Action: read\n", "input": "Action: read\nAction Input: {\"a\": \"\n",
 		"json lines": "{\"name\":\"read\",\"arguments\":{\"a\":\"\n", "name": "read(", "comments": "/* ", "spaces": " ", "lines": "\n", "tag": "<a ", "invoke": `<invoke name="read">`,
 		"dsml": `<｜DSML｜parameter name="a">`, "think": "<think>", "sentences": "x.<|tool_call|>", "calls": `<function=read>{"a":1}</function>`, "triple": `"""`, "keys": `"a":1,`,
-		"literal breaks": `\n`,
+		"literal breaks": `\n`, "inner quotes": `say "yes" `, "apostrophes": "it's ", "commas missing": `"x" "b": `, "lines without commas": "\"x\"\n\"b\": ",
+		"quotes and spaces": `" `, "inches": `6" `, "markers after sentences": "x. <tool_call> y", "tags after sentences": "x.<b ", "colons": "x:<tool_call>y ", "ticks after sentences": "`x.<tool_call>",
+		"half keys": `a": `, "unclosed lists": `[{"a":1}`, "objects": `{"a":1} `, "headers of turns": "<|start_header_id|>assistant<|end_header_id|>", "gemma quotes": `"<|\"|>x",`,
 	} {
 		for _, before := range []string{
-			"", "<tool_call>", `<tool_call>{"name": "read", "arguments": {"a": "`, "<function=edit><parameter=x>", "<tool_call>read<arg_key>a</arg_key><arg_value>",
+			"", `{"a": "`, `{'a': '`, `{"a": `, "<tool_call>", `<tool_call>{"name": "read", "arguments": {"a": "`, "<function=edit><parameter=x>", "<tool_call>read<arg_key>a</arg_key><arg_value>",
 			"<function=read>{", "Action: read\nAction Input: ", "[read(a=", "<|channel|>analysis<|message|>",
 		} {
 			text := before + strings.Repeat(piece, MaxSize/2/len(piece))
@@ -97,6 +102,7 @@ func TestLinear(t *testing.T) {
 			_, _, _, _ = Text(text, known)
 			_, _, _ = Arguments(text)
 			_, _, _ = Native(text, "{}", known)
+			Midline(text, 0, 1)
 			if took := time.Since(start); took > 2*time.Second {
 				t.Errorf("%s behind %q: %s for %d bytes", name, before, took, len(text))
 			}

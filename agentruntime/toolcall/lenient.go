@@ -130,6 +130,14 @@ func (r *reader) end(array bool, members int) error {
 	return r.fail(ErrCut, "the object is not closed")
 }
 
+// lastByte is the last one that was written, 0 before the first.
+func (r *reader) lastByte() byte {
+	if len(r.out) == 0 {
+		return 0
+	}
+	return r.out[len(r.out)-1]
+}
+
 func (r *reader) array() error {
 	if err := r.enter(); err != nil {
 		return err
@@ -147,6 +155,10 @@ func (r *reader) array() error {
 		}
 		if r.s[r.i] == ']' {
 			r.i++
+			break
+		}
+		if n > 0 && r.s[r.i] == '}' && r.depth > 1 && r.lastByte() == '}' {
+			r.closed = true // {"a": [{…}, {…}}: the list ends where what it is in does
 			break
 		}
 		if n > 0 {
@@ -167,7 +179,8 @@ func (r *reader) array() error {
 	return nil
 }
 
-// number reads a number of JSON. One that ends the input may be cut off.
+// number reads a number of JSON. One that ends the input may be cut off, and one
+// before // and a number may be divided by it.
 func (r *reader) number() error {
 	from := r.i
 	for r.i < len(r.s) && (letter(r.s[r.i]) || digit(r.s[r.i]) || strings.IndexByte("+-.", r.s[r.i]) >= 0) {
@@ -179,6 +192,11 @@ func (r *reader) number() error {
 	}
 	if !json.Valid([]byte(text)) {
 		return fail(ErrDamaged, from, "not a number: "+clip(text, 40))
+	}
+	if rest, ok := strings.CutPrefix(strings.TrimLeft(r.s[r.i:], " "), "//"); ok {
+		if rest = strings.TrimLeft(rest, " "); rest != "" && digit(rest[0]) {
+			return fail(ErrAmbiguous, from, "an expression")
+		}
 	}
 	r.out = append(r.out, text...)
 	return nil

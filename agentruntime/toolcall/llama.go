@@ -70,6 +70,9 @@ func (t *scan) functionName(j int) (name string, end int, err error) {
 func (t *scan) functionBody(j int) (json.RawMessage, int, error) {
 	s := t.s
 	closed := s[j-1] == '>'
+	if strings.HasPrefix(s[j:], "[]") { // <function=name[]{…}
+		j += len("[]")
+	}
 	for j < len(s) && strings.IndexByte(">=),: \n\r\t(", s[j]) >= 0 {
 		closed = closed || s[j] == '>'
 		j++
@@ -114,8 +117,11 @@ func (t *scan) python(i int) ([]Call, int, error) {
 	if i >= len(t.s) {
 		return nil, 0, fail(ErrCut, i, "nothing follows the marker")
 	}
-	if t.s[i] == '{' {
+	switch {
+	case t.s[i] == '{':
 		return t.jsonCalls(i)
+	case t.marker(i) != noMarker: // which announces a call once more
+		return nil, i, nil
 	}
 	return t.pythonic(i)
 }

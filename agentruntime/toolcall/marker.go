@@ -21,6 +21,7 @@ const (
 	harmonyMarker
 	bareHarmonyMarker
 	functoolsMarker
+	requestMarker
 )
 
 var (
@@ -75,6 +76,9 @@ func (t *scan) marker(i int) markerKind {
 		if strings.HasPrefix(s, mistralCalls) {
 			return mistralMarker
 		}
+		if strings.HasPrefix(s, toolRequest) {
+			return requestMarker
+		}
 	case '`':
 		if hasAny(s, toolCodeOpen) > 0 {
 			return toolCodeMarker
@@ -123,6 +127,8 @@ func (t *scan) behind(kind markerKind, i int) ([]Call, int, error) {
 		return t.callToken(i)
 	case functoolsMarker:
 		return t.jsonCalls(i + len(functools))
+	case requestMarker:
+		return nil, i + len(toolRequest), nil
 	}
 	if name, end := special(s, i); end > i {
 		switch openingTokens[name] {
@@ -143,15 +149,14 @@ func (t *scan) behind(kind markerKind, i int) ([]Call, int, error) {
 }
 
 // candidate returns where the first marker from i on stands that begins a line
-// outside of fences, -1 for nowhere. A special token also counts behind the end
-// of a sentence: templates put no line break there, and nobody types one.
+// outside of fences, -1 for nowhere. Some also count behind the end of a sentence.
 func (t *scan) candidate(from int) int {
 	at := -1
 	begin := skipSpace(t.s, 0)
 	t.lines(from, func(first, end, indent int, quoted bool) bool {
 		if !quoted && (first == begin || indent < codeIndent) && t.marker(first) != noMarker {
 			at = first
-		} else if !quoted {
+		} else if !quoted && indent < codeIndent && strings.IndexByte(">|", t.s[first]) < 0 {
 			at = t.midline(first, end)
 		}
 		return at < 0
@@ -244,29 +249,4 @@ func fenceAt(s string, i int) string {
 		}
 	}
 	return fence
-}
-
-// midline returns where a special token follows a sentence on the line from i to
-// end, -1 for nowhere.
-func (t *scan) midline(i, end int) int {
-	for j := i; j < end; j++ {
-		n := strings.IndexAny(t.s[j:end], "<[")
-		if n < 0 {
-			return -1
-		}
-		j += n
-		switch t.marker(j) {
-		case wrapperToken, callTokenMarker, mistralMarker, harmonyMarker:
-			before := strings.TrimRight(t.s[i:j], " ")
-			for _, stop := range []string{".", "!", "?", "。", "！", "？", "…"} {
-				if strings.HasSuffix(before, stop) {
-					if strings.Count(before, "`")%2 == 0 {
-						return j
-					}
-					return -1
-				}
-			}
-		}
-	}
-	return -1
 }

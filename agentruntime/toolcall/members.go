@@ -65,8 +65,8 @@ func (r *reader) doubled() error {
 }
 
 // comma goes over the comma between two members. A forgotten one has one reading
-// where what stands before it ends by itself; behind a string the quote could
-// as well be part of the text, which str has found out.
+// where what stands before it ends by itself; whether a string does, str has
+// found out.
 func (r *reader) comma(end byte) error {
 	if r.s[r.i] == ',' {
 		r.i++
@@ -78,6 +78,8 @@ func (r *reader) comma(end byte) error {
 	}
 	switch c := r.s[r.i]; {
 	case c == end, end == '}' && (letter(c) || quoteAt(r, r.i) != nil):
+		return nil
+	case end == ']' && c == '{' && r.lastByte() == '}': // [{…} {…}]
 		return nil
 	}
 	return r.fail(ErrDamaged, "expected a comma or the end")
@@ -136,6 +138,11 @@ func (r *reader) key() (string, error) {
 		}
 		if key = r.s[start:r.i]; key == "" {
 			return "", r.fail(ErrDamaged, "expected a key")
+		}
+		if r.i < len(r.s) && strings.IndexByte(`"'`, r.s[r.i]) >= 0 {
+			if c, _ := r.peekFrom(r.i + 1); c == ':' {
+				r.i++ // {"a": 1, b": 2}: its first quote is missing
+			}
 		}
 	}
 	r.space()

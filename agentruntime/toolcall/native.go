@@ -2,7 +2,6 @@ package toolcall
 
 import (
 	"encoding/json"
-	"errors"
 	"strings"
 )
 
@@ -40,6 +39,11 @@ func Native(name, arguments string, known func(name string) bool) (calls []Call,
 		if err != nil {
 			return nil, 0, err
 		}
+		o, unquoted, err := unquote(o)
+		if err != nil {
+			return nil, 0, err
+		}
+		repaired = repaired || unquoted
 		if inner, ok := unwrapped(found, o, known); ok {
 			o, repaired = inner, true
 		}
@@ -58,20 +62,30 @@ func Native(name, arguments string, known func(name string) bool) (calls []Call,
 }
 
 // unwrapped returns the arguments of a call that stands in the arguments of a
-// call of the same tool, as a whole.
+// call of the same tool, as a whole. One of the two may name the tool's server
+// besides: only one offered tool has a bare name.
 func unwrapped(name string, raw json.RawMessage, known func(string) bool) (json.RawMessage, bool) {
 	var said struct{ Name string }
 	if json.Unmarshal(raw, &said) != nil {
 		return nil, false
 	}
-	if found, ok := resolve(said.Name, known); !ok || found != name {
+	if found, ok := resolve(said.Name, known); !ok || !sameTool(found, name) {
 		return nil, false
 	}
 	calls, err := envelope(raw, known, false)
-	if err != nil || len(calls) != 1 || calls[0].Name != name {
+	if err != nil || len(calls) != 1 || !sameTool(calls[0].Name, name) {
 		return nil, false
 	}
 	return calls[0].Arguments, true
+}
+
+// sameTool reports whether two names that are known mean one tool.
+func sameTool(a, b string) bool {
+	if len(a) < len(b) {
+		a, b = b, a
+	}
+	a, b = strings.Replace(a, "::", "__", 1), strings.Replace(b, "::", "__", 1)
+	return a == b || strings.HasSuffix(a, "__"+b)
 }
 
 // nativeName finds the tool that the name of a native call means, and how often
@@ -90,10 +104,8 @@ func nativeName(name string, known func(string) bool) (found string, times int, 
 		}
 	}
 	plain = strings.TrimSuffix(strings.TrimSpace(plain), "()")
-	for _, p := range []string{plain, withoutIndex(plain)} {
-		if found, ok := resolve(p, known); ok {
-			return found, 1, true
-		}
+	if found, ok := numbered(plain, known); ok {
+		return found, 1, true
 	}
 	for n := 1; n <= len(plain)/2 && n <= 128; n++ {
 		if len(plain)%n == 0 && strings.Repeat(plain[:n], len(plain)/n) == plain && known(plain[:n]) {
@@ -158,43 +170,4 @@ func tagged(arguments string, known func(string) bool) (json.RawMessage, error) 
 		return nil, err
 	}
 	return args, nil
-}
-
-// untag takes GLM's tags off the keys of arguments; a key with more of them in
-// it than around it can't be read.
-func untag(raw json.RawMessage) (json.RawMessage, bool, error) {
-	if !strings.Contains(string(raw), "arg_key") && !strings.Contains(string(raw), "arg_value") {
-		return raw, false, nil
-	}
-	var m map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &m); err != nil {
-		return nil, false, fail(ErrDamaged, -1, err.Error())
-	}
-	clean := make(map[string]json.RawMessage, len(m))
-	repaired := false
-	for key, value := range m {
-		bare := key
-		for strings.HasPrefix(bare, keyOpen) {
-			bare = bare[len(keyOpen):]
-		}
-		for strings.HasSuffix(bare, keyClose) {
-			bare = bare[:len(bare)-len(keyClose)]
-		}
-		if strings.Contains(bare, "arg_key") && strings.ContainsAny(bare, "<>") || strings.Contains(bare, "<arg_value") || strings.Contains(bare, "</arg_value") {
-			return nil, false, fail(ErrDamaged, -1, "tags in the key "+clip(key, 60))
-		}
-		if _, twice := clean[bare]; twice || bare == "" {
-			return nil, false, fail(ErrAmbiguous, -1, "tags in the key "+clip(key, 60))
-		}
-		clean[bare] = value
-		repaired = repaired || bare != key
-	}
-	if !repaired {
-		return raw, false, nil
-	}
-	out, err := json.Marshal(clean)
-	if err != nil {
-		return nil, false, errors.Join(ErrDamaged, err)
-	}
-	return out, true, nil
 }

@@ -74,6 +74,9 @@ func (t *scan) wrapped(i int) bool {
 // unclosed adds a value whose closing tag is missing. One named like the
 // parameter may stand in its place.
 func (t *scan) unclosed(o *object, g tag, value string, at int) error {
+	if g.kind == "true" {
+		g.kind = "" // the line break before the next tag is none of the value
+	}
 	text := strings.TrimRight(value, " \n\r\t")
 	if bare, ok := strings.CutSuffix(text, "</"+g.value+">"); ok && !strings.Contains(bare, "<"+g.value) {
 		return t.typed(o, g, bare, at)
@@ -86,8 +89,12 @@ func (t *scan) unclosed(o *object, g tag, value string, at int) error {
 	return t.typed(o, g, value, at)
 }
 
-// typed adds a value, as JSON where the tag says string="false".
+// typed adds a value, as JSON where the tag says string="false". Where it says
+// true, the text stands there as it is, unless the tags have lines of their own.
 func (t *scan) typed(o *object, g tag, value string, at int) error {
+	if g.kind == "true" && !(strings.HasPrefix(value, "\n") && strings.HasSuffix(value, "\n")) {
+		return o.add(g.value, appendString(nil, value), at)
+	}
 	if g.kind != "false" {
 		return o.text(g.value, value, at)
 	}

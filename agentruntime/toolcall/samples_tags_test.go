@@ -8,7 +8,7 @@ type sample struct {
 }
 
 // The offered tools of the samples.
-var offered = set("read", "search", "get_time", "write_file", "shell", "edit", "grep_tool", "file.open", "web::fetch", "sendmail", "send")
+var offered = set("read", "search", "get_time", "write_file", "shell", "edit", "grep_tool", "file.open", "web::fetch", "web__fetch", "sendmail", "send")
 
 func known(name string) bool { return offered[name] }
 

@@ -20,7 +20,7 @@ type quote struct {
 var (
 	gemmaQuotes = []*quote{
 		{open: "<escape>", close: "<escape>", literal: true, exact: true},
-		{open: `<|"|>`, close: `<|"|>`, literal: true, exact: true},
+		{open: gemmaQuote, close: gemmaQuote, literal: true, exact: true},
 	}
 	quotes = []*quote{
 		{open: `"""`, close: `"""`, exact: true},
@@ -81,7 +81,8 @@ func (r *reader) raw(at place, literal bool) error {
 // closing finds the quote that ends a string. It is the first one, unless what
 // stands behind it can't follow a string: then quotes within the text are not
 // escaped, and the string is readable only if a single one of all that are left
-// could end it.
+// could end it, and those before it stand as writers put them; or a comma is
+// missing.
 func (r *reader) closing(q *quote, from int, at place) (int, error) {
 	end := r.nextQuote(q, from)
 	if end < 0 {
@@ -96,7 +97,10 @@ func (r *reader) closing(q *quote, from int, at place) (int, error) {
 	case inCall:
 		return 0, fail(ErrAmbiguous, end, "an expression")
 	}
-	found := -1
+	if at == inObject && r.commaMissing(end+len(q.close)) {
+		return end, nil
+	}
+	first, found := end, -1
 	for ; end >= 0; end = r.nextQuote(q, end+len(q.close)) {
 		if !r.mayEnd(end + len(q.close)) {
 			continue
@@ -111,6 +115,9 @@ func (r *reader) closing(q *quote, from int, at place) (int, error) {
 	}
 	if !r.follows(found+len(q.close), at) {
 		return 0, fail(ErrAmbiguous, found, "the string that begins at byte "+strconv.Itoa(r.i)+" has no clear end")
+	}
+	if !r.written(q, from, found) {
+		return 0, fail(ErrAmbiguous, first, "an expression, or quotes within the string that begins at byte "+strconv.Itoa(r.i)+" are not escaped")
 	}
 	return found, nil
 }

@@ -23,8 +23,10 @@ func Text(text string, known func(name string) bool) (calls []Call, prose string
 		return nil, text, 0, nil
 	}
 	text = strings.ReplaceAll(text, minimaxMark, "")
-	start := thinking(text)
-	if start < 0 {
+	start := header(text)
+	if n := thinking(text[start:]); n >= 0 {
+		start += n
+	} else {
 		return nil, text, 0, nil
 	}
 	body := strings.TrimRight(text[start:], " \n\r\t")
@@ -48,6 +50,39 @@ func Text(text string, known func(name string) bool) (calls []Call, prose string
 	}
 	return once(calls), strings.TrimSpace(said), rung, nil
 }
+
+// header returns where the message begins behind the header of the turn, which
+// models write once more that their template has given to them:
+// <|start_header_id|>assistant<|end_header_id|>, <|im_start|>assistant.
+func header(text string) int {
+	start := 0
+	i := skipSpace(text, 0)
+	token, end := special(text, i)
+	if token == "begin_of_text" {
+		start, i = end, skipSpace(text, end)
+		token, end = special(text, i)
+	}
+	if end == i || !headerTokens[token] {
+		return start
+	}
+	rest, ok := strings.CutPrefix(text[skipSpace(text, end):], "assistant")
+	if !ok {
+		return start
+	}
+	i = len(text) - len(rest)
+	if token, end := special(text, i); end > i && headerEnds[token] {
+		return end
+	}
+	if rest == "" || rest[0] == '\n' {
+		return i
+	}
+	return start
+}
+
+var (
+	headerTokens = set("start_header_id", "header_start", "im_start", "start_of_role")
+	headerEnds   = set("end_header_id", "header_end", "end_of_role")
+)
 
 // thinking returns where the text behind the model's thinking begins, -1 when
 // all of it is thinking.
@@ -121,6 +156,10 @@ func (t *scan) marked(from int) (calls []Call, said string, err error) {
 			// Markers of the turn around an answer.
 			return nil, "", nil
 		}
+		if end < len(t.s) && t.announces(at, end) {
+			calls, more, err = t.announced(calls, end)
+			return calls, t.s[:at] + "\n\n" + more, err
+		}
 		if end < len(t.s) {
 			if at == from || t.candidate(end) >= 0 {
 				return nil, "", fail(ErrTrailing, end, "a call ends the message")
@@ -130,6 +169,41 @@ func (t *scan) marked(from int) (calls []Call, said string, err error) {
 		return calls, t.s[:at] + "\n\n" + more, nil
 	}
 	return nil, "", nil
+}
+
+// announces reports whether the text from i on is what LFM2 says to the user about
+// the calls that it began at from and has just closed. It is the one family that
+// says it behind them, and its sentence begins right at the token.
+func (t *scan) announces(from, i int) bool {
+	if t.marker(from) != lfmMarker || t.s[i] < 'A' || t.s[i] > 'Z' {
+		return false
+	}
+	token, end := special(t.s, strings.LastIndexByte(t.s[:i], '<'))
+	return token == "tool_call_end" && end == i
+}
+
+// announced goes over what is said from i on, up to the next calls or the end of
+// the turn.
+func (t *scan) announced(calls []Call, i int) (all []Call, said string, err error) {
+	for n := 0; ; n++ {
+		next := strings.Index(t.s[i:], "<|")
+		if next < 0 {
+			return calls, said + t.s[i:], nil
+		}
+		said += t.s[i : i+next]
+		if i += next; t.marker(i) != lfmMarker || n == maxCandidates {
+			return calls, said, nil
+		}
+		more, _, end, err := t.sequence(i)
+		if err != nil {
+			return nil, "", err
+		}
+		calls = append(calls, more...)
+		if end == len(t.s) {
+			return calls, said, nil
+		}
+		i = end
+	}
 }
 
 // closedOnly reads JSON on a line of its own behind which a wrapper is closed that

@@ -28,7 +28,7 @@ func outcome(calls []Call, err error) string {
 	return show(calls)
 }
 
-var textSamples = slices.Concat(tagSamples, tokenSamples, bareSamples)
+var textSamples = slices.Concat(tagSamples, tokenSamples, bareSamples, moreSamples)
 
 // contract: A8
 // contract: A9

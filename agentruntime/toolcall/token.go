@@ -172,7 +172,7 @@ var (
 		"function-call", "tool-use", "tool_use", "tools", "invoke", "tool", "s", "call", "tool_code")
 	closingTokens = set("tool_call_end", "tool_calls_end", "tool_calls_section_end", "tool_call_section_end", "call", "end", "return",
 		"im_end", "eot_id", "eom_id", "eot", "eom", "end_of_text", "endoftext", "python_end", "end_of_sentence", "end_of_turn", "/tool_call", "/tool_calls", "eos", "end_action", "action_end")
-	closingWords = []string{"[/TOOL_CALLS]", "<end_function_call>", "<tool_call|>", "<end_of_turn>", "<eos>", "<turn|>"}
+	closingWords = []string{"[/TOOL_CALLS]", "[END_TOOL_REQUEST]", "<end_function_call>", "<tool_call|>", "<end_of_turn>", "<eos>", "<turn|>"}
 	nextTokens   = set("tool_outputs_begin", "tool_output_begin", "observation", "user", "im_start", "start_header_id", "eot_header", "tool_response", "header_start")
 	nextWords    = []string{"<tool_response>", "<tool_response|", "<|tool_response>", "<function_results>", "<function_result>", "<tool_result", "[TOOL_RESULTS]",
 		"<start_of_turn>", "<start_function_response>", "Observation:", "OBSERVATION:", "```tool_output", "<|start|>functions", "<|start|>tool", "<|start|>user"}
@@ -230,7 +230,7 @@ func halfCloser(s string, i int) bool {
 		return false
 	}
 	for _, word := range []string{"</tool_call>", "</function>", "</tool_calls>", "</invoke>", "</tool_use>", "</tool-use>", "</tools>", "</function_calls>",
-		"</minimax:tool_call>", "[/TOOL_CALLS]", "<end_function_call>", "<tool_call|>", "<|tool_call_end|>", "<|tool_calls_section_end|>", "<|call|>",
+		"</minimax:tool_call>", "[/TOOL_CALLS]", "[END_TOOL_REQUEST]", "<end_function_call>", "<tool_call|>", "<|tool_call_end|>", "<|tool_calls_section_end|>", "<|call|>",
 		"<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>", "</｜DSML｜invoke>", "</｜DSML｜function_calls>", "</｜DSML｜tool_calls>", "<|im_end|>", "<|eot_id|>", "<|eom_id|>"} {
 		if strings.HasPrefix(word, rest) {
 			return true

@@ -33,17 +33,15 @@ func (t *scan) callToken(i int) ([]Call, int, error) {
 	if k := skipSpace(t.s, end); strings.HasPrefix(t.s[k:], "```") {
 		end = k + len("```")
 	}
-	name, ok := resolve(written, t.known)
-	if !ok {
-		name, ok = resolve(withoutIndex(written), t.known)
-	}
+	name, ok := numbered(written, t.known)
 	if !ok {
 		return nil, 0, unknown(written)
 	}
 	return []Call{{name, args}}, end, nil
 }
 
-// headName finds the name in what stands before the arguments.
+// headName finds the name in what stands before the arguments. Where no name can
+// be, somebody writes about the token.
 func (t *scan) headName(head string, at int) (string, error) {
 	var parts []string
 	from := 0
@@ -67,9 +65,29 @@ func (t *scan) headName(head string, at int) (string, error) {
 	}
 	name, _, _ = strings.Cut(strings.TrimSpace(name), "```")
 	if name, _, _ = strings.Cut(name, "\n"); strings.ContainsAny(strings.TrimSpace(name), " <>\"") {
-		return "", fail(ErrDamaged, at, "the name of the call")
+		return "", errNotCall
 	}
 	return strings.TrimSpace(name), nil
+}
+
+// numbered is resolve for a name that Kimi's call number may follow:
+// functions.name:0, which servers that want plain names make functions_name_0 of.
+func numbered(written string, known func(string) bool) (string, bool) {
+	for _, name := range []string{written, withoutIndex(written)} {
+		if found, ok := resolve(name, known); ok {
+			return found, true
+		}
+	}
+	bare, ok := strings.CutPrefix(strings.TrimSpace(written), "functions_")
+	if !ok {
+		bare, ok = strings.CutPrefix(strings.TrimSpace(written), "functions.")
+	}
+	short := strings.TrimRight(bare, "0123456789")
+	if !ok || short == bare || !strings.HasSuffix(short, "_") {
+		return "", false
+	}
+	short = strings.TrimRight(short, "_")
+	return short, known(short) && !known(bare)
 }
 
 // withoutIndex drops Kimi's call number: name:0.

@@ -64,31 +64,6 @@ func (want table) each(t *testing.T, f func(t *testing.T, revision, scenario str
 	}
 }
 
-// exemption is a check that ours does not pass, or not as often.
-type exemption struct {
-	passed int
-	reason string
-}
-
-const (
-	asksNobody = "elicitation: nobody is there whom a tool could ask, and we say so"
-	toolsOnly  = "resources and prompts: we use tools only"
-)
-
-// exempt are the checks of abilities that we do not have and do not declare.
-var exempt = map[string]exemption{
-	"sep-2575-client-declares-roots-capability":  {0, "roots: we have none to declare"},
-	"sep-2243-client-includes-standard-headers":  {3, toolsOnly},
-	"client-elicitation-sep1034-string-default":  {0, asksNobody},
-	"client-elicitation-sep1034-integer-default": {0, asksNobody},
-	"client-elicitation-sep1034-number-default":  {0, asksNobody},
-	"client-elicitation-sep1034-enum-default":    {0, asksNobody},
-	"client-elicitation-sep1034-boolean-default": {0, asksNobody},
-	"sep-2322-client-request-state-echoed":       {0, asksNobody},
-	"sep-2322-client-jsonrpc-id-different":       {0, asksNobody},
-	"sep-2322-client-no-state-omitted":           {0, asksNobody},
-}
-
 // contract: M1
 func TestConformance(t *testing.T) {
 	self, err := os.Executable()
@@ -96,25 +71,22 @@ func TestConformance(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := readTable(t)
-	checks, passed, unused := 0, 0, maps.Clone(exempt)
+	checks, passed := 0, 0
 	want.each(t, func(t *testing.T, revision, scenario string) {
 		o := play(t, self, revision, scenario)
-		for _, complaint := range o.below(want[revision][scenario], exempt) {
+		for _, complaint := range o.below(want[revision][scenario]) {
 			t.Error(complaint)
 		}
+		all, ok := 0, 0
 		for id, n := range want[revision][scenario] {
-			checks += n
-			passed += min(o.passed[id], n)
-			delete(unused, id)
-			if e, is := exempt[id]; is && o.passed[id] > e.passed {
-				t.Errorf("%s passes %d times, more than its exemption says (%s)", id, o.passed[id], e.reason)
-			}
+			all += n
+			ok += min(o.passed[id], n)
 		}
+		t.Logf("%d of %d checks", ok, all)
+		checks += all
+		passed += ok
 	})
 	t.Logf("%d of %d checks", passed, checks)
-	for id := range unused {
-		t.Errorf("%s is exempt, and not in the table", id)
-	}
 }
 
 // The table is what the Go SDK's client gets today, and has all that is required.
@@ -125,7 +97,7 @@ func TestTable(t *testing.T) {
 		got[revision] = map[string]map[string]int{}
 		for _, scenario := range listed(t, revision) {
 			o := play(t, sdk, revision, scenario)
-			if complaints := o.below(nil, nil); len(complaints) > 0 {
+			if complaints := o.below(nil); len(complaints) > 0 {
 				t.Errorf("%s: %s: %q", revision, scenario, complaints)
 			}
 			got[revision][scenario] = o.passed
@@ -157,7 +129,7 @@ func TestTable(t *testing.T) {
 func TestNothingIsNotEnough(t *testing.T) {
 	want := readTable(t)
 	want.each(t, func(t *testing.T, revision, scenario string) {
-		if len(play(t, "true", revision, scenario).below(want[revision][scenario], nil)) == 0 {
+		if len(play(t, "true", revision, scenario).below(want[revision][scenario])) == 0 {
 			t.Error("it passes")
 		}
 	})
@@ -197,12 +169,9 @@ func listed(t *testing.T, revision string) []string {
 // outcome is how a client did in a scenario.
 type outcome struct {
 	passed map[string]int // by id
-	bad    []complaint
+	bad    []string
 	output string
 }
-
-// complaint is about a check, or the whole if it has no id.
-type complaint struct{ id, text string }
 
 // badEnd is how the suite says that the client itself has failed.
 var badEnd = regexp.MustCompile(`(?m)^.*(Client exited with code|CLIENT EXITED WITH ERROR|CLIENT TIMED OUT).*$`)
@@ -225,10 +194,10 @@ func play(t *testing.T, command, revision, scenario string) outcome {
 		t.Fatalf("%d results: %v, %v\n%s", files, walk, err, out)
 	}
 	if end := badEnd.Find(out); end != nil {
-		o.bad = append(o.bad, complaint{text: string(end)})
+		o.bad = append(o.bad, string(end))
 	}
 	if err != nil && len(o.bad) == 0 {
-		o.bad = append(o.bad, complaint{text: fmt.Sprintf("the suite failed, though no check did: %v", err)})
+		o.bad = append(o.bad, fmt.Sprintf("the suite failed, though no check did: %v", err))
 	}
 	return o
 }
@@ -248,27 +217,18 @@ func (o *outcome) add(path string) error {
 			o.passed[c.ID]++
 		case "INFO", "SKIPPED":
 		default:
-			o.bad = append(o.bad, complaint{c.ID, fmt.Sprintf("%s %s: %s: %s", c.Status, c.ID, c.Description, c.ErrorMessage)})
+			o.bad = append(o.bad, fmt.Sprintf("%s %s: %s: %s", c.Status, c.ID, c.Description, c.ErrorMessage))
 		}
 	}
 	return nil
 }
 
 // below says in what the outcome is worse than what is wanted.
-func (o outcome) below(want map[string]int, exempt map[string]exemption) []string {
-	var complaints []string
-	for _, c := range o.bad {
-		if _, is := exempt[c.id]; !is {
-			complaints = append(complaints, c.text)
-		}
-	}
+func (o outcome) below(want map[string]int) []string {
+	complaints := slices.Clone(o.bad)
 	for _, id := range slices.Sorted(maps.Keys(want)) {
-		n, least := o.passed[id], want[id]
-		if e, is := exempt[id]; is {
-			least = e.passed
-		}
-		if n < least {
-			complaints = append(complaints, fmt.Sprintf("%s passed %d times, want %d", id, n, least))
+		if n := o.passed[id]; n < want[id] {
+			complaints = append(complaints, fmt.Sprintf("%s passed %d times, want %d", id, n, want[id]))
 		}
 	}
 	if len(complaints) > 0 {

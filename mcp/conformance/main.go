@@ -4,11 +4,12 @@
 //	MCP_CONFORMANCE_SCENARIO=tools_call conformance http://localhost:1234/mcp
 //
 // It goes the way that agents go, through mcp.Server: what a scenario wants is the
-// tools offered and some of them called. make mcp-conformance runs all of them.
+// tools offered and some of them called. Besides it answers forms with what they
+// propose, has a root, and reads resources and prompts, all of which the gateway does
+// not. make mcp-conformance runs all of them.
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -65,15 +66,14 @@ var scenarios = map[string]func(context.Context, *client) error{
 	"tools_call": addsNumbers,
 	"sse-retry":  reconnects,
 
-	"http-standard-headers":            callsFirst,
+	"http-standard-headers":            uses,
 	"http-custom-headers":              callsScript,
 	"http-invalid-tool-headers":        callsAll,
 	"json-schema-ref-no-deref":         callsAll,
 	"json-schema-2020-12-preservation": echoesSchema,
 
-	// Nobody is there to be asked for input.
-	"elicitation-sep1034-client-defaults": nothing,
-	"sep-2322-client-request-state":       givesNoInput,
+	"elicitation-sep1034-client-defaults": asked,
+	"sep-2322-client-request-state":       askedInRounds,
 }
 
 func run(ctx context.Context, scenario, url, text string) error {
@@ -81,7 +81,7 @@ func run(ctx context.Context, scenario, url, text string) error {
 	if do == nil {
 		return fmt.Errorf("no scenario %q", scenario)
 	}
-	s, err := mcp.New(mcp.Options{Name: "suite", URL: url}, new(mcp.State))
+	s, err := mcp.New(mcp.Options{Name: "suite", URL: url, Input: proposed, Roots: []string{"file:///srv/suite"}}, new(mcp.State))
 	if err != nil {
 		return err
 	}
@@ -150,9 +150,41 @@ func (c *client) call(ctx context.Context, tool string, arguments json.RawMessag
 	return res.Text, nil
 }
 
-func callsFirst(ctx context.Context, c *client) error {
-	_, err := c.call(ctx, c.tools[0].Name, json.RawMessage(`{}`))
-	return err
+// uses does with the first tool, resource and prompt what there is to do.
+func uses(ctx context.Context, c *client) error {
+	if _, err := c.call(ctx, c.tools[0].Name, json.RawMessage(`{}`)); err != nil {
+		return err
+	}
+	var list struct {
+		Resources []struct {
+			URI string `json:"uri"`
+		} `json:"resources"`
+		Prompts []struct {
+			Name string `json:"name"`
+		} `json:"prompts"`
+	}
+	for _, method := range []string{"resources/list", "prompts/list"} {
+		result, err := c.Request(ctx, method, nil)
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(result, &list); err != nil {
+			return err
+		}
+	}
+	if len(list.Resources) == 0 || len(list.Prompts) == 0 {
+		return fmt.Errorf("%d resources, %d prompts", len(list.Resources), len(list.Prompts))
+	}
+	for method, params := range map[string]any{"resources/read": list.Resources[0], "prompts/get": list.Prompts[0]} {
+		b, err := json.Marshal(params)
+		if err != nil {
+			return err
+		}
+		if _, err := c.Request(ctx, method, b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func callsScript(ctx context.Context, c *client) error {
@@ -175,23 +207,45 @@ func callsAll(ctx context.Context, c *client) error {
 	return nil
 }
 
-// givesNoInput calls tools of which two ask for input: those fail at once, and leave
-// nothing behind in the calls of the others.
-func givesNoInput(ctx context.Context, c *client) error {
-	for _, t := range []struct {
-		tool string
-		asks bool
-	}{
-		{"test_mrtr_echo_state", true},
-		{"test_mrtr_unrelated", false},
-		{"test_mrtr_no_state", true},
-		{"test_mrtr_no_result_type", false},
-	} {
-		if _, err := c.call(ctx, t.tool, json.RawMessage(`{}`)); (err != nil) != t.asks {
-			return fmt.Errorf("%s: %w", t.tool, cmp.Or(err, errors.New("got input from nowhere")))
+// asked calls a tool that asks for input.
+func asked(ctx context.Context, c *client) error {
+	_, err := c.call(ctx, "test_client_elicitation_defaults", json.RawMessage(`{}`))
+	return err
+}
+
+// askedInRounds calls tools of which two ask for input, and leave nothing behind in
+// the calls of the others.
+func askedInRounds(ctx context.Context, c *client) error {
+	for _, tool := range []string{"test_mrtr_echo_state", "test_mrtr_unrelated", "test_mrtr_no_state", "test_mrtr_no_result_type"} {
+		if _, err := c.call(ctx, tool, json.RawMessage(`{}`)); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// proposed fills a form in with its defaults, and agrees to what has none.
+func proposed(_ context.Context, q *mcp.Question) json.RawMessage {
+	var schema struct {
+		Properties map[string]struct {
+			Type    string          `json:"type"`
+			Default json.RawMessage `json:"default"`
+		} `json:"properties"`
+	}
+	if json.Unmarshal(q.Schema, &schema) != nil {
+		return nil
+	}
+	content := map[string]json.RawMessage{}
+	for name, p := range schema.Properties {
+		switch {
+		case p.Default != nil:
+			content[name] = p.Default
+		case p.Type == "boolean":
+			content[name] = json.RawMessage("true")
+		}
+	}
+	b, _ := json.Marshal(content) //nolint:errchkjson // what has been decoded has a form
+	return b
 }
 
 // echoesSchema sends a tool's schema back as it has arrived.
