@@ -42,8 +42,8 @@ func (a *asked) all() []*Question {
 // newAsking is a server of the older era of which the tool ask asks for a name, and
 // roots for what it is to keep to; those with beside in their names do so apart from
 // their call.
-func newAsking() *sdk.Server {
-	s := newTools(nil)
+func newAsking(quit <-chan struct{}) *sdk.Server {
+	s := newTools(quit)
 	s.AddReceivingMiddleware(func(next sdk.MethodHandler) sdk.MethodHandler {
 		return func(ctx context.Context, method string, r sdk.Request) (sdk.Result, error) {
 			if method == methodDiscover {
@@ -93,8 +93,8 @@ func newAsking() *sdk.Server {
 func overAll(t *testing.T, test func(t *testing.T, o Options)) {
 	t.Helper()
 	for name, o := range map[string]func(t *testing.T) Options{
-		"streamable": func(t *testing.T) Options { return Options{URL: streamable(t, newAsking(), nil).URL} },
-		"SSE":        func(t *testing.T) Options { return Options{URL: overSSE(t, newAsking()).URL} },
+		"streamable": func(t *testing.T) Options { return Options{URL: streamable(t, newAsking(t.Context().Done()), nil).URL} },
+		"SSE":        func(t *testing.T) Options { return Options{URL: overSSE(t, newAsking(t.Context().Done())).URL} },
 		"stdio":      func(t *testing.T) Options { return program(t, "asks") },
 	} {
 		t.Run(name, func(t *testing.T) {

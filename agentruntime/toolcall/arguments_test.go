@@ -222,6 +222,24 @@ func canonicalAll(objects []json.RawMessage) string {
 	return b.String()
 }
 
+// contract: A8
+func TestValue(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{`['a', "b",]`, `["a","b"]`},
+		{`{'a': True, b: None}`, `{"a":true,"b":null}`},
+		{` [1, 2] `, `[1, 2]`},
+		{`[{'a': 1} {'a': 2}]`, `[{"a":1},{"a":2}]`},
+		{`'a'`, `"a"`},
+		{`['a'`, ``}, {`['a', 'b`, ``}, {`{'a': [{'b': 1}}`, ``}, {`['a'] and more`, ``}, {`['a'], ['b']`, ``}, {`[a, b]`, ``}, {`['a' + 'b']`, ``}, {`[1, 2`, ``}, {`12`, ``},
+		{``, ``}, {"['\xff']", ``},
+	} {
+		v, ok := Value(c.text)
+		if string(v) != c.want || ok != (c.want != "") {
+			t.Errorf("%s: %s, %v", c.text, v, ok)
+		}
+	}
+}
+
 // An error says to the model what is wrong, and where.
 func TestErrorText(t *testing.T) {
 	for raw, want := range map[string]string{
