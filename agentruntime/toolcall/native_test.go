@@ -2,6 +2,33 @@ package toolcall
 
 import "testing"
 
+// A name that a number ends may be the tool's own.
+func TestNumbered(t *testing.T) {
+	for _, c := range []struct {
+		offered map[string]bool
+		written string
+		want    string
+	}{
+		{set("a"), "functions_a_1", "a"},
+		{set("a", "a_1"), "functions_a_1", ""},
+		{set("a_1"), "functions_a_1", ""},
+		{set("a_1"), "functions.a_1", "a_1"},
+		{set("a"), "functions_a1", ""},
+		{set("a"), "functions_a_", ""},
+		{set("a"), "a_1", ""},
+		{set("functions_a_1", "a"), "functions_a_1", "functions_a_1"},
+		{set("a"), "functions.a:0", "a"},
+	} {
+		name, ok := numbered(c.written, func(s string) bool { return c.offered[s] })
+		if !ok {
+			name = ""
+		}
+		if name != c.want {
+			t.Errorf("%s of %v: %q, want %q", c.written, c.offered, name, c.want)
+		}
+	}
+}
+
 // contract: A8
 // contract: A6
 func TestNative(t *testing.T) {

@@ -56,6 +56,7 @@ var moreSamples = []sample{
 	// Text behind a call: one family writes it so.
 	{"lfm, words behind", `<|tool_call_start|>[read(path="a")]<|tool_call_end|>Reading the file.`, `read{"path":"a"}`},
 	{"lfm, told in prose", `<|tool_call_start|>read(path="a")<|tool_call_end|> is what it writes.`, `!trailing`},
+	{"lfm, told in prose, glued", `<|tool_call_start|>read(path="a")<|tool_call_end|>is what it writes.`, `!trailing`},
 	{"lfm, words behind without an end", `<|tool_call_start|>read(path="a")Reading the file.`, `!trailing`},
 	{"lfm, words behind, another call", `<|tool_call_start|>[read(path="a")]<|tool_call_end|>Reading.<|tool_call_start|>[get_time()]<|tool_call_end|>Done.`, `read{"path":"a"} get_time{}`},
 	{"lfm, words behind, turn written on", "<|tool_call_start|>[read(path=\"a\")]<|tool_call_end|>Reading.<|im_end|>\n<|im_start|>tool\nx", `read{"path":"a"}`},

@@ -14,8 +14,9 @@ import (
 // thinking left out: an answer, or a thought. An error, of type *Error, says
 // that a call was meant and can't be read: the model is to be asked again.
 //
-// A marker of a dialect counts when it begins the text or a line, and nothing
-// follows the calls but closing markers, or a result that the model made up.
+// A marker of a dialect counts when it begins the text or a line, or follows a
+// sentence, and nothing follows the calls but closing markers, or a result that
+// the model made up. Only LFM2 writes words behind its calls; they go to prose.
 // JSON and Python without a marker count as the whole text only. In a code
 // fence or in backticks they are a quote.
 func Text(text string, known func(name string) bool) (calls []Call, prose string, rung Rung, err error) {
