@@ -274,7 +274,11 @@ func (c *call) replace(text []byte) {
 
 // cumulates reports whether a fragment looks as if it had everything so far.
 func cumulates(have, fragment []byte) bool {
-	return len(have) >= 2 && strings.IndexByte(`{["`, have[0]) >= 0 && bytes.HasPrefix(fragment, have)
+	if len(have) < 2 || !bytes.HasPrefix(fragment, have) {
+		return false
+	}
+	start := bytes.TrimLeft(have, " \n\r\t\ufeff")
+	return len(start) > 0 && strings.IndexByte(`{["`, start[0]) >= 0 || bytes.HasPrefix(start, []byte("```"))
 }
 
 // join keeps the plain sum of the fragments from the moment it differs. A sum

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"math/big"
 	"strings"
+
+	"github.com/universal-ai-gateway/magicproxy/agentruntime/toolcall"
 )
 
 // scalar takes v, or the one value of an enumeration that v is but for its case.
@@ -46,9 +48,9 @@ func (c *checker) fromText(goal []want, v *value, possible, outer types) (r read
 	}
 	if possible&tBoolean != 0 {
 		switch text {
-		case "true", "True": // as Python writes it
+		case "true", "True", "TRUE": // as Python and shells write it
 			r.add(c.scalar(goal, booleanOf(true)))
-		case "false", "False":
+		case "false", "False", "FALSE":
 			r.add(c.scalar(goal, booleanOf(false)))
 		}
 	}
@@ -133,13 +135,22 @@ func (c *checker) array(goal []want, items ...*value) reading {
 	return c.inside(goal, a, true)
 }
 
-// embedded parses a text that is JSON of the given kind; nil if it is not.
+// embedded parses a text that is JSON of the given kind, also as models write it;
+// nil if it is not.
 func (c *checker) embedded(text string, kind byte) *value {
 	text = strings.TrimSpace(text)
 	if text == "" || text[0] != kind || !c.spend(len(text)/8+1) {
 		return nil
 	}
-	v, problem := parse([]byte(text), argumentLimits)
+	doc := []byte(text)
+	if !json.Valid(doc) {
+		loose, ok := toolcall.Value(text) // ['a', 'b']
+		if !ok {
+			return nil
+		}
+		doc = loose
+	}
+	v, problem := parse(doc, argumentLimits)
 	if problem != nil {
 		return nil
 	}
