@@ -20,8 +20,8 @@ type functions struct {
 	wrote  int
 	fault  error // of the calls' deltas
 
-	// Content that may be a call: from the beginning of a line.
-	held   string
+	// Content that may be a call is held back.
+	given  int  // how much of text is not
 	first  bool // nothing but blanks has been seen
 	within bool // within a line that begins none
 	line   int  // where in text that line begins
@@ -40,7 +40,7 @@ func (f *functions) begin() {
 	f.parser.Reset(tag.Of(tag.Think))
 	f.text.Reset()
 	f.wrote, f.fault = 0, nil
-	f.held, f.first, f.within, f.open = "", true, false, false
+	f.given, f.first, f.within, f.open = 0, true, false, false
 	f.line, f.ticks = 0, 0
 }
 
@@ -84,24 +84,24 @@ func (f *functions) Text(n tag.Name, text []byte) {
 		f.run.out.reason(string(text))
 		return
 	}
-	s := string(text)
-	f.text.WriteString(s)
+	f.text.Write(text)
 	if f.run.box.none() {
-		f.run.out.content(s)
+		f.given = f.text.Len()
+		f.run.out.content(string(text))
 		return
 	}
-	f.run.out.content(f.hold(s))
+	f.run.out.content(f.hold())
 }
 
-// hold returns what of the content is surely none of a call. The beginning of a
-// line can begin one, and the end of a sentence.
-func (f *functions) hold(text string) string {
-	f.held += text
+// hold returns what of the content is surely none of a call: what is new in it, and
+// what was held back. The beginning of a line can begin one, and the end of a
+// sentence.
+func (f *functions) hold() string {
 	if f.open {
 		return ""
 	}
 	all := f.text.String()
-	start := len(all) - len(f.held) // of what is held
+	start := f.given
 	from := start
 	for from < len(all) {
 		if !f.within {
@@ -132,7 +132,7 @@ func (f *functions) hold(text string) string {
 			from++
 		}
 	}
-	f.held = all[from:]
+	f.given = from
 	return all[start:from]
 }
 
@@ -150,7 +150,8 @@ func (f *functions) end(finish string) *turn {
 		return t
 	}
 	raw := f.calls.Calls()
-	if len(raw) == 0 && f.held != "" && !f.run.box.none() {
+	held := t.text[f.given:]
+	if len(raw) == 0 && held != "" {
 		calls, prose, rung, err := toolcall.Text(t.text, f.run.box.known)
 		err = complete(t, rung, err)
 		switch {
@@ -167,8 +168,7 @@ func (f *functions) end(finish string) *turn {
 			return t
 		}
 	}
-	f.run.out.content(f.held)
-	f.held = ""
+	f.run.out.content(held)
 	for _, c := range raw {
 		f.run.native(t, c)
 	}

@@ -113,39 +113,51 @@ func TestHostileBeside(t *testing.T) {
 	}
 }
 
-// One that has ended is opened again, and the call goes on meanwhile.
+// One that has ended is opened again, and one that is not there is not; the calls go on
+// meanwhile.
 func TestBesideAgain(t *testing.T) {
-	r := newRaw()
-	var mu sync.Mutex
-	var opened []time.Time
-	r.any = func(w http.ResponseWriter, q *http.Request, _ ask) bool {
-		if q.Method == http.MethodGet {
-			mu.Lock()
-			opened = append(opened, time.Now())
-			mu.Unlock()
-			sends(w, stream, ": hello\n\n")
+	opened := func(act func(w http.ResponseWriter)) (s *Server, times func() []time.Time) {
+		var mu sync.Mutex
+		var at []time.Time
+		r := newRaw()
+		r.any = func(w http.ResponseWriter, q *http.Request, _ ask) bool {
+			if q.Method == http.MethodGet {
+				mu.Lock()
+				at = append(at, time.Now())
+				mu.Unlock()
+				act(w)
+			}
+			return q.Method == http.MethodGet
 		}
-		return q.Method == http.MethodGet
+		s = open(t, Options{URL: serve(t, r).URL, Input: new(asked).input})
+		say(t, s, "x")
+		return s, func() []time.Time {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(at)
+		}
 	}
-	s := open(t, Options{URL: serve(t, r).URL, Input: new(asked).input})
-	say(t, s, "x")
-	times := func() []time.Time {
-		mu.Lock()
-		defer mu.Unlock()
-		return slices.Clone(opened)
+	none, noneAt := opened(func(w http.ResponseWriter) { w.WriteHeader(http.StatusMethodNotAllowed) })
+	short, shortAt := opened(func(w http.ResponseWriter) { sends(w, stream, ": hello\n\n") })
+	eventually(t, "it is opened again", func() bool { return len(shortAt()) > 1 })
+	say(t, short, "y")
+	say(t, none, "y")
+	if at := shortAt(); len(at) != 2 || at[1].Sub(at[0]) < minGap {
+		t.Errorf("opened at %v", at)
 	}
-	eventually(t, "it is opened again", func() bool { return len(times()) == 2 })
-	if at := times(); at[1].Sub(at[0]) < minGap {
-		t.Errorf("after %v", at[1].Sub(at[0]))
+	if at := noneAt(); len(at) != 1 {
+		t.Errorf("what is not there was opened at %v", at)
 	}
-	say(t, s, "y")
-	// Without anything to be asked for nobody listens.
-	r2 := newRaw()
-	r2.any = func(_ http.ResponseWriter, q *http.Request, _ ask) bool {
+}
+
+// Where there is nothing to be asked for nobody listens.
+func TestNothingBeside(t *testing.T) {
+	r := newRaw()
+	r.any = func(_ http.ResponseWriter, q *http.Request, _ ask) bool {
 		if q.Method == http.MethodGet {
 			t.Error("somebody listens")
 		}
 		return false
 	}
-	say(t, open(t, Options{URL: serve(t, r2).URL}), "x")
+	say(t, open(t, Options{URL: serve(t, r).URL}), "x")
 }

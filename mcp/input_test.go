@@ -41,9 +41,9 @@ func (a *asked) all() []*Question {
 
 // newAsking is a server of the older era of which the tool ask asks for a name, and
 // roots for what it is to keep to; those with beside in their names do so apart from
-// their call.
-func newAsking(quit <-chan struct{}) *sdk.Server {
-	s := newTools(quit)
+// their call, as long as own lasts.
+func newAsking(own context.Context) *sdk.Server {
+	s := newTools(own.Done())
 	s.AddReceivingMiddleware(func(next sdk.MethodHandler) sdk.MethodHandler {
 		return func(ctx context.Context, method string, r sdk.Request) (sdk.Result, error) {
 			if method == methodDiscover {
@@ -68,7 +68,7 @@ func newAsking(quit <-chan struct{}) *sdk.Server {
 	}
 	s.AddTool(&sdk.Tool{Name: "ask", InputSchema: object}, ask)
 	s.AddTool(&sdk.Tool{Name: "beside", InputSchema: object}, func(_ context.Context, r *sdk.CallToolRequest) (*sdk.CallToolResult, error) {
-		return ask(context.Background(), r)
+		return ask(own, r)
 	})
 	roots := func(ctx context.Context, r *sdk.CallToolRequest) (*sdk.CallToolResult, error) {
 		res, err := r.Session.ListRoots(ctx, nil) //nolint:staticcheck // deprecated, and still in the protocol
@@ -79,7 +79,7 @@ func newAsking(quit <-chan struct{}) *sdk.Server {
 	}
 	s.AddTool(&sdk.Tool{Name: "roots", InputSchema: object}, roots)
 	s.AddTool(&sdk.Tool{Name: "roots_beside", InputSchema: object}, func(_ context.Context, r *sdk.CallToolRequest) (*sdk.CallToolResult, error) {
-		return roots(context.Background(), r)
+		return roots(own, r)
 	})
 	s.AddTool(&sdk.Tool{Name: "declared", InputSchema: object}, func(_ context.Context, r *sdk.CallToolRequest) (*sdk.CallToolResult, error) {
 		can := r.Session.InitializeParams().Capabilities
@@ -93,8 +93,8 @@ func newAsking(quit <-chan struct{}) *sdk.Server {
 func overAll(t *testing.T, test func(t *testing.T, o Options)) {
 	t.Helper()
 	for name, o := range map[string]func(t *testing.T) Options{
-		"streamable": func(t *testing.T) Options { return Options{URL: streamable(t, newAsking(t.Context().Done()), nil).URL} },
-		"SSE":        func(t *testing.T) Options { return Options{URL: overSSE(t, newAsking(t.Context().Done())).URL} },
+		"streamable": func(t *testing.T) Options { return Options{URL: streamable(t, newAsking(t.Context()), nil).URL} },
+		"SSE":        func(t *testing.T) Options { return Options{URL: overSSE(t, newAsking(t.Context())).URL} },
 		"stdio":      func(t *testing.T) Options { return program(t, "asks") },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -280,6 +280,37 @@ func TestInputOfOneOfSeveral(t *testing.T) {
 			t.Errorf("asked %d times, by %q, want %q", len(q), q[0].Tool, want)
 		}
 	})
+}
+
+// A server whose question nobody waits for any more is told so.
+func TestInputGivenUp(t *testing.T) {
+	r := newRaw()
+	told := make(chan string, 1)
+	r.keep = func(body []byte) {
+		var m message
+		if json.Unmarshal(body, &m) == nil && string(m.ID) == `"q"` {
+			told <- string(m.Result)
+		}
+	}
+	r.acts["bad"] = func(w http.ResponseWriter, q *http.Request, _ ask) {
+		sends(w, stream, event1(`{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{"message":"m"}}`))
+		<-q.Context().Done()
+	}
+	s := open(t, Options{URL: serve(t, r).URL, Timeout: 300 * time.Millisecond, Input: func(ctx context.Context, _ *Question) json.RawMessage {
+		<-ctx.Done()
+		return nil
+	}})
+	if _, err := s.Call(t.Context(), Call{Tool: "bad"}); kindOf(t, err) != KindCanceled {
+		t.Errorf("got %v", err)
+	}
+	select {
+	case got := <-told:
+		if got != `{"action":"cancel"}` {
+			t.Errorf("told %s", got)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("told nothing")
+	}
 }
 
 // contract: M2, X8

@@ -42,7 +42,7 @@ func program(t *testing.T, act string) Options {
 // acts are the tool servers that it can be.
 var acts = map[string]func(){
 	"tools": func() { _ = newTools(nil).Run(context.Background(), &sdk.StdioTransport{}) },
-	"asks":  func() { _ = newAsking(nil).Run(context.Background(), &sdk.StdioTransport{}) },
+	"asks":  func() { _ = newAsking(context.Background()).Run(context.Background(), &sdk.StdioTransport{}) },
 	"rude":  rude,
 	"exits": func() { os.Exit(3) },
 	"deaf": func() {
