@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/universal-ai-gateway/magicproxy/openai"
+	"github.com/universal-ai-gateway/magicproxy/provider"
 	"github.com/universal-ai-gateway/magicproxy/rotation"
 	"github.com/universal-ai-gateway/magicproxy/state"
 )
@@ -108,8 +109,9 @@ func (r *Run) ended(err error) error {
 		return Cancelled()
 	case errors.Is(cause, state.ErrLost):
 		return &openai.Error{Status: http.StatusConflict, Class: openai.ClassGateway, Type: "invalid_request_error", Code: "session_lost", Message: "Another run has taken the session over."}
+	default: // the client has left, and every error is an echo of it
+		return &rotation.Error{Cause: &provider.Error{Kind: provider.KindCanceled, Message: "canceled", Err: cause}}
 	}
-	return err
 }
 
 var errGone = errors.New("nobody listens any more")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"github.com/universal-ai-gateway/magicproxy/mcp"
 	"github.com/universal-ai-gateway/magicproxy/openai"
 	"github.com/universal-ai-gateway/magicproxy/provider"
+	"github.com/universal-ai-gateway/magicproxy/rotation"
 	"github.com/universal-ai-gateway/magicproxy/state"
 )
 
@@ -69,6 +71,38 @@ func TestCancelledRun(t *testing.T) {
 			t.Errorf("%v", e)
 		}
 	})
+}
+
+// contract: S9
+// A client that leaves is nobody's failure, whenever it does.
+func TestClientLeaves(t *testing.T) {
+	for name, first := range map[string]string{"before anything": "", "in the middle": event(`{"content":"Once"}`)} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				mgr, a := agentOf(endless(first), "")
+				ctx, cancel := context.WithCancel(t.Context())
+				time.AfterFunc(time.Second, cancel)
+				e, ok := errors.AsType[*rotation.Error](askSession(ctx, t, mgr, a, chat("Go"), nil).err)
+				if !ok || !e.Canceled() {
+					t.Errorf("%#v", e)
+				}
+			})
+		})
+	}
+}
+
+// endless is a provider whose stream begins and never ends.
+type endless string
+
+func (e endless) Do(ctx context.Context, _ *provider.Call) (*provider.Response, error) {
+	return &provider.Response{Status: http.StatusOK, Header: http.Header{"Content-Type": {"text/event-stream"}}, Body: io.NopCloser(io.MultiReader(strings.NewReader(string(e)), waiting{ctx}))}, nil
+}
+
+type waiting struct{ ctx context.Context }
+
+func (w waiting) Read([]byte) (int, error) {
+	<-w.ctx.Done()
+	return 0, context.Cause(w.ctx)
 }
 
 // contract: S9

@@ -45,9 +45,6 @@ func (t *tags) begin() {
 	run := t.run
 	*t = tags{run: run}
 	t.parser.Reset(tag.All)
-	if run.shaping { // it is told to write none, and may do so all the same
-		t.parser.Reset(tag.Of(tag.Think, tag.FinalAnswer))
-	}
 }
 
 func (t *tags) size() int { return t.wrote }
@@ -160,10 +157,24 @@ func (t *tags) Text(n tag.Name, text []byte) {
 	}
 }
 
-// shaped gives a piece of the answer that is written in the format asked for.
+// shaped gives a piece of the answer that is written in the format asked for, without
+// the white space around it. The model is told to write no tags, and may do so all the
+// same.
 func (t *tags) shaped(text []byte) {
-	t.answer = t.answer || len(bytes.TrimSpace(text)) > 0
-	t.run.out.content(string(text))
+	if !t.answer {
+		text = bytes.TrimLeftFunc(text, unicode.IsSpace)
+	}
+	t.answer = t.answer || len(text) > 0
+	t.unspaced(string(text))
+}
+
+// unspaced gives content without the white space at its end.
+func (t *tags) unspaced(text string) {
+	text = t.space + text
+	cut := strings.TrimRightFunc(text, unicode.IsSpace)
+	t.said = t.said || cut != ""
+	t.space = text[len(cut):]
+	t.run.out.content(cut)
 }
 
 // final gives a piece of the final answer, without the white space at its end.
@@ -179,11 +190,7 @@ func (t *tags) final(text string) {
 		t.run.out.reason(text)
 		return
 	}
-	text = t.space + text
-	cut := strings.TrimRightFunc(text, unicode.IsSpace)
-	t.said = t.said || cut != ""
-	t.space = text[len(cut):]
-	t.run.out.content(cut)
+	t.unspaced(text)
 }
 
 // Close implements tag.Sink.

@@ -127,7 +127,7 @@ func TestClientToolsInTags(t *testing.T) {
 
 // contract: A13
 func TestFormatInTags(t *testing.T) {
-	m := &model{answers: []answerOf{says(look), says(done), says(`<think>hm</think>`, `{"is":`, `"a language"}`)}}
+	m := &model{answers: []answerOf{says(look), says(done), says("<THOUGHT>hm</THOUGHT>\n<FINAL_ANSWER>\n", `{"is":`, `"a language"}`, "\n</FINAL_ANSWER>\n")}}
 	mgr, a := agentOf(m, "react", newDesk("d").with("search", querySchema, replies("x")))
 	ask(t, mgr, a, chat("Go", `"response_format":{"type":"json_object"}`)).well(t, `{"is":"a language"}`, "stop")
 	if m.requests[0]["response_format"] != nil || m.requests[1]["response_format"] != nil || m.requests[2]["response_format"] == nil {

@@ -66,11 +66,11 @@ func (x *exchange) streamRun(run *agentruntime.Run, a *openai.Completion, usage 
 			continue
 		}
 		buf = buf[:0]
+		if !x.stream.Committed() && x.trace.Target != nil {
+			x.stream.SetHeader(HeaderTarget, headerText(x.trace.Target.String()))
+		}
 		if !begun && ev.Kind != agentruntime.Notice {
 			begun = true
-			if x.trace.Target != nil {
-				x.stream.SetHeader(HeaderTarget, headerText(x.trace.Target.String()))
-			}
 			buf = enc.AppendRole(buf)
 		}
 		switch ev.Kind {
