@@ -15,11 +15,12 @@ type answer struct {
 
 	hide, markdown bool
 
-	begun bool   // content has been given
-	given bool   // content of the model call under way has been given
-	due   bool   // a blank line parts the next content from that before
-	lead  bool   // at the beginning of a text, whose blank lines do not count
-	stops string // unused bytes of the last event that may begin a stop sequence
+	begun bool            // content has been given
+	given bool            // content of the model call under way has been given
+	due   bool            // a blank line parts the next content from that before
+	lead  bool            // at the beginning of a text, whose blank lines do not count
+	blank strings.Builder // white space there
+	stops string          // unused bytes of the last event that may begin a stop sequence
 	stop  []string
 	ended bool // a stop sequence has occurred
 
@@ -40,6 +41,7 @@ func (a *answer) emit(e Event) {
 // is none of the answer.
 func (a *answer) turn() {
 	a.given, a.lead, a.stops = false, true, ""
+	a.blank.Reset()
 	a.due = a.begun
 	a.part()
 }
@@ -122,9 +124,11 @@ func (a *answer) content(text string) {
 		return
 	}
 	if a.lead {
-		if text = strings.TrimLeft(text, "\r\n"); text == "" {
+		a.blank.WriteString(text)
+		if strings.TrimSpace(text) == "" {
 			return
 		}
+		text = strings.TrimLeft(a.blank.String(), "\r\n")
 		a.lead = false
 	}
 	if len(a.stop) > 0 {

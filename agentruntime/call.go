@@ -57,9 +57,13 @@ func (r *Run) recovered(rung toolcall.Rung) {
 // native takes a function call of the model.
 func (r *Run) native(t *turn, c openai.ToolCall) {
 	id := c.ID
-	if id == "" {
+	if id == "" || r.ids[id] { // some providers give the same ids in every turn
 		id = newCallID()
 	}
+	if r.ids == nil {
+		r.ids = make(map[string]bool)
+	}
+	r.ids[id] = true
 	if r.box.ofClient(c.Name) != nil { // what the client gets is for the client to judge
 		t.client = append(t.client, openai.ToolCall{ID: id, Name: c.Name, Arguments: c.Arguments})
 		return

@@ -2,6 +2,7 @@ package agentruntime
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"strings"
 
@@ -35,14 +36,42 @@ const (
 
 // message is what of a client's message decides where it belongs.
 type message struct {
-	Role    string
-	Content json.RawMessage
-	Calls   []struct {
-		ID       string
-		Function struct{ Name, Arguments string }
-	} `json:"tool_calls"`
-	CallID string `json:"tool_call_id"`
-	Name   string
+	Role     string
+	Content  json.RawMessage
+	Calls    []messageCall `json:"tool_calls"`
+	CallID   string        `json:"tool_call_id"`
+	Name     string
+	Function *function `json:"function_call"` // as it was before tools
+}
+
+type messageCall struct {
+	ID       string
+	Function function
+	Custom   struct{ Name, Input string }
+}
+
+type function struct {
+	Name      string
+	Arguments json.RawMessage // a text that holds JSON, or the JSON
+}
+
+// tag is the call as a model that writes tags would write it.
+func (f function) tag() string {
+	args := contentText(f.Arguments)
+	if args == "" {
+		args = string(f.Arguments)
+	}
+	if !json.Valid([]byte(args)) {
+		args = "{}"
+	}
+	return actionTag(f.Name, args)
+}
+
+func (c messageCall) tag() string {
+	if c.Custom.Name != "" {
+		return actionTag(c.Custom.Name, string(openai.AppendString(nil, c.Custom.Input)))
+	}
+	return c.Function.tag()
 }
 
 // newConversation reads the client's messages. For a model that writes tags the
@@ -184,7 +213,7 @@ func (c *conversation) result(id, text string) {
 // withTags returns messages in which calls and results of functions are written
 // as tags. The others stay as they are.
 func withTags(messages []byte) []byte {
-	if !bytes.Contains(messages, []byte(`"tool`)) {
+	if !bytes.Contains(messages, []byte(`"tool`)) && !bytes.Contains(messages, []byte(`"function`)) {
 		return messages
 	}
 	out := []byte{'['}
@@ -196,17 +225,18 @@ func withTags(messages []byte) []byte {
 		var m message
 		_ = json.Unmarshal(raw, &m) // what is no message of this shape stays as it is
 		switch {
-		case m.Role == "assistant" && len(m.Calls) > 0:
-			var text strings.Builder
-			text.WriteString(contentText(m.Content))
+		case m.Role == "assistant" && (len(m.Calls) > 0 || m.Function != nil):
+			texts := []string{contentText(m.Content)}
 			for _, call := range m.Calls {
-				names[call.ID] = call.Function.Name
-				if text.Len() > 0 {
-					text.WriteByte('\n')
-				}
-				text.WriteString(actionTag(call.Function.Name, call.Function.Arguments))
+				names[call.ID] = cmp.Or(call.Function.Name, call.Custom.Name)
+				texts = append(texts, call.tag())
 			}
-			out = appendText(out, "assistant", text.String())
+			if m.Function != nil {
+				texts = append(texts, m.Function.tag())
+			}
+			out = appendText(out, "assistant", strings.TrimPrefix(strings.Join(texts, "\n"), "\n"))
+		case m.Role == "function":
+			out = appendText(out, "user", observationTag(m.Name, neutral(contentText(m.Content))))
 		case m.Role == "tool":
 			out = appendText(out, "user", observationTag(names[m.CallID], neutral(contentText(m.Content))))
 		default:

@@ -111,9 +111,10 @@ const maxTurn = 4 << 20
 
 // once makes one model call. The target is that of an answer which had begun, or of
 // one whose tool call was refused.
-func (r *Run) once(req *openai.Request, tries *rotation.Tries) (*turn, *rotation.Target, error) {
+func (r *Run) once(req *openai.Request, tries *rotation.Tries) (t *turn, _ *rotation.Target, _ error) {
 	var trace rotation.Trace
-	defer r.account(&trace, len(req.Body())) // no more of it: it is let go of while the answer comes
+	asked := len(req.Body()) // no more of it: it is let go of while the answer comes
+	defer func() { r.account(&trace, asked, t != nil) }()
 	stream, err := r.m.Caller.Stream(r.ctx, rotation.Call{Route: r.route, Request: req, Trace: &trace, Tries: tries})
 	if err != nil {
 		if failure, ok := errors.AsType[*provider.Error](err); ok && failure.ToolUse {
@@ -157,12 +158,12 @@ func (r *Run) once(req *openai.Request, tries *rotation.Tries) (*turn, *rotation
 	}
 }
 
-// account adds a model call to the run's figures. Of calls that tell no usage, or
-// were cut off before they could, it is estimated: the client's bound must hold all
-// the same.
-func (r *Run) account(t *rotation.Trace, asked int) {
+// account adds a model call to the run's figures. Of turns that tell no usage, or
+// that we have cut off before they could, it is estimated: the client's bound must
+// hold all the same. Tries that broke off count what their upstreams said of them.
+func (r *Run) account(t *rotation.Trace, asked int, whole bool) {
 	u := t.Usage
-	if u.Total == 0 && !t.First.IsZero() {
+	if u.Total == 0 && whole {
 		u.Prompt, u.Completion = int64(asked/4), int64(r.drv.size()/4)
 		u.Total = u.Prompt + u.Completion
 	}

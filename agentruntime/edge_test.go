@@ -19,8 +19,8 @@ func brokenOff(text string) answerOf {
 }
 
 // two is an agent with a further target behind its own, both of them m.
-func two(m *model, pattern string, servers ...ToolServer) (*Manager, *Agent) {
-	mgr, a := agentOf(m, pattern, servers...)
+func two(m *model, pattern string) (*Manager, *Agent) {
+	mgr, a := agentOf(m, pattern)
 	_, b := agentOf(m, pattern)
 	a.Chain.Fallback = b.Chain.Main
 	return mgr, a

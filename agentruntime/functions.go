@@ -1,6 +1,7 @@
 package agentruntime
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 
@@ -27,6 +28,7 @@ type functions struct {
 	line   int  // where in text that line begins
 	ticks  int  // backticks of the line in what was given
 	open   bool // it is one, or looks like it to the end
+	blank  bool // it is white space
 }
 
 // Interface guards
@@ -40,7 +42,7 @@ func (f *functions) begin() {
 	f.parser.Reset(tag.Of(tag.Think))
 	f.text.Reset()
 	f.wrote, f.fault = 0, nil
-	f.given, f.first, f.within, f.open = 0, true, false, false
+	f.given, f.first, f.within, f.open, f.blank = 0, true, false, false, true
 	f.line, f.ticks = 0, 0
 }
 
@@ -90,7 +92,11 @@ func (f *functions) Text(n tag.Name, text []byte) {
 		f.run.out.content(string(text))
 		return
 	}
+	if f.blank && len(bytes.TrimSpace(text)) == 0 {
+		return // there is nothing new in more of it
+	}
 	f.run.out.content(f.hold())
+	f.blank = !f.within && strings.TrimSpace(f.text.String()[f.given:]) == ""
 }
 
 // hold returns what of the content is surely none of a call: what is new in it, and
@@ -154,6 +160,9 @@ func (f *functions) end(finish string) *turn {
 	if len(raw) == 0 && held != "" {
 		calls, prose, rung, err := toolcall.Text(t.text, f.run.box.known)
 		err = complete(t, rung, err)
+		if err != nil && (f.run.req.format != nil || finish == finishLength) && !f.run.box.mentioned(t.text) {
+			err = nil // JSON was asked for, or what was cut off is an answer: no tool is in it
+		}
 		switch {
 		case errors.Is(err, toolcall.ErrUnknown):
 			t.calls = append(t.calls, f.run.unread(newCallID(), "", t.text, err))

@@ -251,7 +251,7 @@ func TestDifferentUnknownCalls(t *testing.T) {
 	d := newDesk("d").with("search", querySchema, replies("x"))
 	mgr, a := agentOf(m, "native", d)
 	ask(t, mgr, a, chat("Go")).well(t, "Sorry.", "stop")
-	if h := m.messages(t, 1); m.requests[1]["tools"] == nil || h[1].Calls[2].Function.Arguments != `{"q":"3"}` {
+	if h := m.messages(t, 1); m.requests[1]["tools"] == nil || contentText(h[1].Calls[2].Function.Arguments) != `{"q":"3"}` {
 		t.Errorf("second request %s", m.bodies[1])
 	}
 }

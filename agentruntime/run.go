@@ -36,9 +36,10 @@ type Run struct {
 	empty   int    // turns without any answer
 	refused int    // turns whose calls the provider could not read, in a row
 	failed  map[string]int
-	hurried bool // an answer has come too early once
-	shaping bool // the answer is known, and takes its form in the turn to come
-	size    int  // of the next request, as a guess
+	ids     map[string]bool // of calls
+	hurried bool            // an answer has come too early once
+	shaping bool            // the answer is known, and takes its form in the turn to come
+	size    int             // of the next request, as a guess
 }
 
 // ending says why the next turn is the last one.
@@ -157,6 +158,10 @@ func (r *Run) loop() (string, error) {
 			r.drv.record(t, nil)
 			r.step()
 			r.hint = r.drv.more()
+		case t.finish == finishLength && t.text == "": // all of it went into reasoning
+			return finishLength, nil
+		case r.empty > 0 && r.out.begun:
+			return r.reason(t), nil // with the text it has
 		case r.empty > 0:
 			return "", openai.BadGateway("The model gave no answer.")
 		default:

@@ -23,7 +23,8 @@ type tags struct {
 
 	loose  strings.Builder // text outside of tags
 	body   strings.Builder // that of the action or draft that is open
-	space  string          // white space at the end of the final answer so far
+	space  strings.Builder // white space at the end of the final answer so far
+	plain  bool            // the format asked for has begun, and not with a tag
 	acts   []string        // bodies of actions
 	phases int             // begun in this turn
 	worked bool            // there were thoughts or drafts
@@ -68,7 +69,17 @@ func (t *tags) delta(d *openai.Delta) bool {
 	if len(text) > 0 {
 		t.wrote += len(text)
 
-		t.parser.Feed(text, t)
+		if t.run.shaping && !t.plain && !t.worked && !t.answer {
+			// JSON may have anything in its strings, also our tags.
+			begin := bytes.TrimLeftFunc(text, unicode.IsSpace)
+			t.plain = t.space.Len() == 0 && len(begin) > 0 && begin[0] != '<'
+			t.worked = len(begin) > 0
+		}
+		if t.plain {
+			t.shaped(text)
+		} else {
+			t.parser.Feed(text, t)
+		}
 	}
 	if t.done {
 		t.behind += len(text)
@@ -105,7 +116,7 @@ func (t *tags) Open(n tag.Name, title []byte) {
 		t.loosely()
 		t.run.out.part()
 		switch {
-		case len(t.acts) > 0: // contract A5
+		case len(t.acts) > 0 && t.run.last == notYet: // contract A5
 		case t.run.early(t.phases):
 			t.early = true
 		default:
@@ -170,11 +181,13 @@ func (t *tags) shaped(text []byte) {
 
 // unspaced gives content without the white space at its end.
 func (t *tags) unspaced(text string) {
-	text = t.space + text
 	cut := strings.TrimRightFunc(text, unicode.IsSpace)
-	t.said = t.said || cut != ""
-	t.space = text[len(cut):]
-	t.run.out.content(cut)
+	if cut != "" {
+		t.said = true
+		t.run.out.content(t.space.String() + cut)
+		t.space.Reset()
+	}
+	t.space.WriteString(text[len(cut):])
 }
 
 // final gives a piece of the final answer, without the white space at its end.

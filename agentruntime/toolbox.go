@@ -68,6 +68,12 @@ func (b *toolbox) ofClient(name string) *clientTool {
 // known reports whether a name, in any spelling, is one of a tool.
 func (b *toolbox) known(name string) bool { return b.ofClient(name) != nil || b.find(name) != nil }
 
+// mentioned reports whether a text has the name of a tool in it.
+func (b *toolbox) mentioned(text string) bool {
+	return slices.ContainsFunc(b.tools, func(t *tool) bool { return strings.Contains(text, t.Name) }) ||
+		slices.ContainsFunc(b.client, func(c clientTool) bool { return strings.Contains(text, c.name) })
+}
+
 // appendFunctions appends the value of a request's tools.
 func (b *toolbox) appendFunctions(dst []byte) []byte {
 	dst = append(dst, '[')

@@ -80,7 +80,7 @@ func (c *ChunkInfo) scanChoiceList(s *scanner) (count int) {
 				finished = !vacant(s.value())
 			case "text":
 				c.Content = !vacant(s.value()) || c.Content
-			case "delta":
+			case "delta", "message": // some servers send the message whole
 				c.scanDelta(s)
 			default:
 				s.skip()

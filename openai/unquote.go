@@ -54,7 +54,7 @@ func unescape(b []byte) (r rune, n int) {
 	if !utf16.IsSurrogate(r) {
 		return r, n
 	}
-	if escapeLen(b[n:]) == 6 {
+	if len(b) > n && b[n] == '\\' && escapeLen(b[n:]) == 6 {
 		if pair := utf16.DecodeRune(r, hexRune(b[n+2:n+6])); pair != utf8.RuneError {
 			return pair, 2 * n
 		}

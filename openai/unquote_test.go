@@ -53,6 +53,7 @@ func FuzzAppendUnquoted(f *testing.F) {
 	f.Add(`a\ud83d\ude00\u00e9\n`)
 	f.Add(`\ud83d\ud83d\x\u12`)
 	f.Add(`\é\`)
+	f.Add(`\ud83dSude00`) // half a pair, and what only looks like the other half
 	f.Fuzz(func(t *testing.T, in string) {
 		got := string(AppendUnquoted(nil, []byte(in)))
 		if !utf8.ValidString(in) {
