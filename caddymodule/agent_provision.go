@@ -127,7 +127,7 @@ func (a *App) provisionAgent(repl *caddy.Replacer, name string, patterns map[str
 // mayName reports whether a glob over server::tool could match a tool of a server.
 func mayName(g, server string) bool {
 	name, _, found := strings.Cut(g, "::")
-	return !found || glob.Any([]string{name}, server) || strings.Contains(name, "*")
+	return !found || glob.Any([]string{name}, server)
 }
 
 // name gives an agent a name that nothing else has: agents, their variants and

@@ -196,3 +196,17 @@ func TestAgentsAreChecked(t *testing.T) {
 		})
 	}
 }
+
+func TestServersOfAnAgent(t *testing.T) {
+	for g, want := range map[string]string{"*": "docs web", "docs::*": "docs", "d*::read": "docs", "w?b::x": "web", "docs*": "docs web", "other::*": ""} {
+		var got []string
+		for _, server := range []string{"docs", "web"} {
+			if mayName(g, server) {
+				got = append(got, server)
+			}
+		}
+		if s := strings.Join(got, " "); s != want {
+			t.Errorf("%s: %s", g, s)
+		}
+	}
+}
