@@ -146,7 +146,7 @@ func (a *answer) give(text string) {
 		text = "\n\n" + text
 	}
 	if !a.begun && a.markdown && a.thought {
-		text = "\n\n" + text
+		text = "\n" + text
 		if a.quote {
 			text = "\n" + text
 		}

@@ -78,7 +78,8 @@ func (m *Manager) Run(ctx context.Context, c Call) (*Run, *openai.Error) {
 	if r.trace == nil {
 		r.trace = new(rotation.Trace)
 	}
-	r.out = answer{hide: r.a.HideReasoning, markdown: r.a.Markdown, stop: q.stop}
+	// No quotation stands before JSON that somebody is going to parse.
+	r.out = answer{hide: r.a.HideReasoning, markdown: r.a.Markdown && q.format == nil, stop: q.stop}
 	r.box = &toolbox{kit: noTools}
 	if q.choice != choiceNone {
 		r.box.client = q.clients

@@ -432,7 +432,12 @@ func TestReasoningComesFirst(t *testing.T) {
 	}
 	mgr, a = agentOf(&model{answers: []answerOf{mixed}}, "")
 	a.Markdown = true
-	ask(t, mgr, a, chat("Go")).well(t, "> First.\n\n\nAB", "stop")
+	ask(t, mgr, a, chat("Go")).well(t, "> First.\n\nAB", "stop")
+	mgr, a = agentOf(&model{answers: []answerOf{mixed}}, "")
+	a.Markdown = true
+	if got := ask(t, mgr, a, chat("Go", `"response_format":{"type":"json_object"}`)).well(t, "AB", "stop"); got.reasoning != "First." {
+		t.Errorf("markdown and JSON: %+v", got)
+	}
 	thinking := says("<think>\nWell", " now</think>\n\nThe answer.")
 	mgr, a = agentOf(&model{answers: []answerOf{thinking}}, "")
 	if got := ask(t, mgr, a, chat("Go")).well(t, "The answer.", "stop"); strings.TrimSpace(got.reasoning) != "Well now" {
