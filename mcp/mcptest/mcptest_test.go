@@ -230,7 +230,7 @@ func TestServerEndsWithItsTest(t *testing.T) {
 	var s *Server
 	t.Run("", func(t *testing.T) { s = GoServer(t, "memory") })
 	if s == nil {
-		t.Skip()
+		t.Skip("the tool servers are not installed")
 	}
 	if !refused(s) {
 		t.Error("it goes on")
