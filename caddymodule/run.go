@@ -223,9 +223,8 @@ func (x *exchange) failSession(err error) {
 	}
 }
 
-// sessions outlive configurations. One token may speak for a whole application: what
-// bounds its runs are limits, not the room for what they leave.
-var sessions state.Sessions = state.NewMemorySessions(state.Bounds{PerUser: 20_000})
+// sessions outlive configurations.
+var sessions state.Sessions = state.NewMemorySessions(state.Bounds{})
 
 // session answers GET /v1/sessions/{id} and POST /v1/sessions/{id}/cancel.
 func (x *exchange) session(rest string) {

@@ -34,7 +34,7 @@ func check(t testing.TB, m *MemorySessions) {
 	own := 0
 	for user, o := range m.owners {
 		own += o.idle.Len()
-		if o.count != counts[user] || o.count == 0 || o.count > m.bounds.PerUser {
+		if o.count != counts[user] || o.count == 0 || o.idle.Len() > m.bounds.PerUser {
 			t.Fatalf("user %q has %d sessions, counted %d", user, counts[user], o.count)
 		}
 	}

@@ -13,8 +13,9 @@ type Bounds struct {
 	// Total bounds the sessions in all, 100,000 if it is 0.
 	Total int
 
-	// PerUser bounds those of one user, 1,000 if it is 0. Anonymous callers are not
-	// one user: only Total bounds them.
+	// PerUser bounds those of one user that no run holds, 1,000 if it is 0: how many
+	// runs there may be is not for the room to say that they leave behind. Anonymous
+	// callers are not one user: only Total bounds them.
 	PerUser int
 
 	// Bytes bounds the sum of all Sizes, 256 MiB if it is 0. What a session costs
@@ -165,15 +166,12 @@ func (m *MemorySessions) add(key SessionKey, agent string, now time.Time) (*entr
 	key = SessionKey{User: strings.Clone(key.User), ID: strings.Clone(key.ID)}
 	e := &entry{key: key, s: Session{Agent: strings.Clone(agent), Created: now}}
 	e.size = e.s.Size()
-	own := m.owners[key.User]
-	if own != nil && own.count >= m.bounds.PerUser && !m.dropFirst(&own.idle, e) {
-		return nil, ErrFull
-	}
 	if len(m.byKey) >= m.bounds.Total && !m.dropFirst(&m.idle, e) || !m.room(e, e.size) {
 		return nil, ErrFull
 	}
 	if key.User != "" {
-		if own = m.owners[key.User]; own == nil {
+		own := m.owners[key.User]
+		if own == nil {
 			own = &owner{}
 			m.owners[key.User] = own
 		}
@@ -238,8 +236,12 @@ func (m *MemorySessions) rest(e *entry, now time.Time) {
 	m.leave(e)
 	e.s.Used = now
 	e.all = m.idle.PushBack(e)
-	if e.owner != nil {
-		e.own = e.owner.idle.PushBack(e)
+	if e.owner == nil {
+		return
+	}
+	e.own = e.owner.idle.PushBack(e)
+	if e.owner.idle.Len() > m.bounds.PerUser {
+		m.dropFirst(&e.owner.idle, e)
 	}
 }
 
