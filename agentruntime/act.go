@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/universal-ai-gateway/magicproxy/mcp"
@@ -37,15 +38,17 @@ func (r *Run) act(calls []toolCall) []string {
 	for i := range calls {
 		failed[i] = results[i] != ""
 	}
-	if len(jobs) == 1 && !r.a.Progress {
+	if len(jobs) == 1 && !r.progress {
 		i := jobs[0]
 		results[i], failed[i] = r.execute(r.ctx, &calls[i], nil)
 	} else if len(jobs) > 0 {
 		r.parallel(calls, jobs, results, failed)
 	}
+	told := make(map[string]bool)
 	for i := range calls {
-		if failed[i] {
-			results[i] += r.again(&calls[i])
+		if key := calls[i].key(); failed[i] && !told[key] { // calls of one turn know nothing of each other
+			told[key] = true
+			results[i] += r.again(key)
 		}
 	}
 	r.trace.Waited += time.Since(from)
@@ -81,7 +84,7 @@ func (r *Run) refuse(c *toolCall) string {
 // them, and passes notices on while they run. One that fails cancels nobody.
 func (r *Run) parallel(calls []toolCall, jobs []int, results []string, failed []bool) {
 	var notices chan string
-	if r.a.Progress {
+	if r.progress {
 		notices = make(chan string, 16)
 	}
 	done := make(chan struct{})
@@ -108,6 +111,10 @@ func (r *Run) parallel(calls []toolCall, jobs []int, results []string, failed []
 	}
 }
 
+// maxNotices bounds what one call tells whoever waits: a tool may say anything, as
+// often as it likes.
+const maxNotices = 100
+
 // execute runs one call. failed says that the result is the news of a failure.
 func (r *Run) execute(ctx context.Context, c *toolCall, notices chan<- string) (text string, failed bool) {
 	outcome := "failed"
@@ -125,7 +132,11 @@ func (r *Run) execute(ctx context.Context, c *toolCall, notices chan<- string) (
 	call := mcp.Call{Tool: c.tool.Name, Arguments: json.RawMessage(c.args), Limit: r.a.ToolOutput}
 	if notices != nil {
 		label := c.label()
+		var said atomic.Int32
 		call.Progress = func(text string) {
+			if said.Add(1) > maxNotices {
+				return
+			}
 			select {
 			case notices <- label + ": " + text:
 			default: // nobody waits for a notice
@@ -155,10 +166,14 @@ func (r *Run) execute(ctx context.Context, c *toolCall, notices chan<- string) (
 	return text, false
 }
 
+// key is the same for calls that are.
+func (c *toolCall) key() string {
+	return c.label() + "\x00" + oneLine([]byte(c.args)) + "\x00" + c.raw
+}
+
 // again says that a call has failed before, and ends the run's tools when it has
 // failed too often (contract A6).
-func (r *Run) again(c *toolCall) string {
-	key := c.label() + "\x00" + oneLine([]byte(c.args)) + "\x00" + c.raw
+func (r *Run) again(key string) string {
 	r.failed[key]++
 	switch n := r.failed[key]; {
 	case n == 2:

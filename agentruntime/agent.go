@@ -55,8 +55,8 @@ type Agent struct {
 	Servers []ToolServer
 	Tools   []string
 
-	// MaxSteps bounds the turns in which tools are called; one more follows, for
-	// the best answer so far. MaxToolCalls bounds the calls of all of them.
+	// MaxSteps bounds the turns without an answer, those in which tools are called
+	// most of all; one more follows, for the best answer so far. MaxToolCalls bounds the calls of all of them.
 	MaxSteps, MaxToolCalls int
 
 	// MaxTokens bounds the completion tokens of a run, 0 for no bound. A request may

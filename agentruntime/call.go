@@ -45,7 +45,9 @@ func (c *toolCall) shown() string {
 	return name[:min(len(name), 64)]
 }
 
-func newCallID() string { return "call_" + strings.ToLower(rand.Text()[:24]) }
+// newCallID returns an id that every provider takes: Mistral wants nine letters and
+// digits.
+func newCallID() string { return rand.Text()[:9] }
 
 // recovered counts a call that was not as it should be.
 func (r *Run) recovered(rung toolcall.Rung) {

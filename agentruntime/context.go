@@ -72,7 +72,7 @@ func (r *Run) draft(text string) {
 			break
 		}
 	}
-	r.notes.Notebook = notes
+	r.notes.Notebook, r.drafted = notes, true
 }
 
 // phase notes that a phase has begun, if the title is that of one to come.

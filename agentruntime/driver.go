@@ -34,6 +34,10 @@ type driver interface {
 	more() string
 	reminder() string
 
+	// said is what the model has written since begin, as far as it is known to be
+	// text.
+	said() string
+
 	// size is how much the model has written since begin, in bytes.
 	size() int
 }
@@ -46,6 +50,7 @@ type turn struct {
 	fault  string // the model meant a call, but it cannot be read: what is wrong
 	answer bool   // there is an answer
 	more   bool   // there is no answer yet, but work was done
+	draft  string // an answer that has not been given
 	shape  bool   // there is an answer that has to be given once more, in a format
 	finish string // the provider's reason
 }
@@ -88,13 +93,20 @@ func (r *Run) ask() (*turn, error) {
 		case failure.ToolUse:
 			if t := r.generation(failure); t != nil {
 				r.refused = 0
+				r.out.settle()
 				return t, nil
 			}
 			if r.refused++; r.refused == 1 {
 				// The next request differs, so it may go where this one went.
 				tries = rotation.Tries{}
+				if r.out.given { // the model goes on where it was
+					r.talk.say("assistant", r.drv.said())
+				}
 				r.hint = "Your last tool call was refused: " + openai.Cut(failure.Message, 512) + " Call the tool again with arguments that its schema allows, or answer without it."
 				continue
+			}
+			if r.out.given {
+				return nil, &rotation.Error{Cause: failure, API: rotation.Broken(failure)}
 			}
 			tries.Fail(target, failure)
 		case r.out.given:

@@ -5,8 +5,8 @@ import "github.com/universal-ai-gateway/magicproxy/openai"
 // EventKind says what an Event is.
 type EventKind uint8
 
-// The kinds of events, in the order in which they may come: of the last two there
-// is one Finish, at the end.
+// The kinds of events: reasoning before content, notices at any time, one Finish at
+// the end.
 const (
 	Reasoning EventKind = iota // Text, before the first content
 	Content                    // Text of the answer

@@ -46,7 +46,8 @@ func (f *functions) begin() {
 	f.line, f.ticks = 0, 0
 }
 
-func (f *functions) size() int { return f.wrote }
+func (f *functions) size() int    { return f.wrote }
+func (f *functions) said() string { return f.text.String()[:f.given] }
 
 func (f *functions) delta(d *openai.Delta) bool {
 	if d.Whole && f.wrote > 0 {
@@ -160,8 +161,14 @@ func (f *functions) end(finish string) *turn {
 	if len(raw) == 0 && held != "" {
 		calls, prose, rung, err := toolcall.Text(t.text, f.run.box.known)
 		err = complete(t, rung, err)
-		if err != nil && (f.run.req.format != nil || finish == finishLength) && !f.run.box.mentioned(t.text) {
-			err = nil // JSON was asked for, or what was cut off is an answer: no tool is in it
+		switch {
+		case err == nil:
+		case f.run.last != notYet: // it is the text there is
+			err = nil
+		case f.run.req.format != nil && !f.run.box.mentioned(t.text, `"`):
+			err = nil // JSON was asked for, and this calls nothing
+		case finish == finishLength && !f.run.box.mentioned(t.text, ""):
+			err = nil // what was cut off is an answer
 		}
 		switch {
 		case errors.Is(err, toolcall.ErrUnknown):

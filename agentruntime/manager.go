@@ -43,6 +43,9 @@ type Call struct {
 	// it and adds to it. It belongs to the run until that has ended.
 	Session *state.Session
 
+	// Quiet says that nobody waits for notices, whatever the agent's Progress.
+	Quiet bool
+
 	// Trace, if set, is filled in as the run goes on. It belongs to the run.
 	Trace *rotation.Trace
 }
@@ -80,6 +83,7 @@ func (m *Manager) Run(ctx context.Context, c Call) (*Run, *openai.Error) {
 	}
 	// No quotation stands before JSON that somebody is going to parse.
 	r.out = answer{hide: r.a.HideReasoning, markdown: r.a.Markdown && q.format == nil, stop: q.stop}
+	r.progress = r.a.Progress && !c.Quiet
 	r.box = &toolbox{kit: noTools}
 	if q.choice != choiceNone {
 		r.box.client = q.clients

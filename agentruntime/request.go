@@ -16,6 +16,7 @@ type request struct {
 	fields []byte // those passed on as they are, each after a comma
 
 	format   []byte // response_format, nil unless it asks for JSON
+	object   bool   // it asks for any object
 	parallel []byte // parallel_tool_calls, which only calls with tools may have
 	stop     []string
 
@@ -105,7 +106,7 @@ func (q *request) take(name string, value []byte, r *openai.Request) (e *openai.
 			return openai.InvalidRequest(name, "Invalid type for 'response_format': expected an object with a type.")
 		}
 		if f.Type != "text" {
-			q.format = value
+			q.format, q.object = value, f.Type == "json_object"
 		}
 	case "parallel_tool_calls":
 		q.parallel = value

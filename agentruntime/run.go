@@ -27,19 +27,21 @@ type Run struct {
 	out   answer
 	drv   driver
 
-	usage   openai.Usage
-	turns   int // model calls that counted
-	steps   int // turns in which tools were called
-	calls   int // tools called
-	last    ending
-	hint    string // for the next turn only
-	empty   int    // turns without any answer
-	refused int    // turns whose calls the provider could not read, in a row
-	failed  map[string]int
-	ids     map[string]bool // of calls
-	hurried bool            // an answer has come too early once
-	shaping bool            // the answer is known, and takes its form in the turn to come
-	size    int             // of the next request, as a guess
+	usage    openai.Usage
+	turns    int // model calls that counted
+	steps    int // turns that were not the last: with calls, read or not, or with work only
+	calls    int // tools called
+	last     ending
+	hint     string // for the next turn only
+	empty    int    // turns without any answer
+	refused  int    // turns whose calls the provider could not read, in a row
+	failed   map[string]int
+	ids      map[string]bool // of calls
+	progress bool            // notices are wanted
+	drafted  bool            // there is a draft of this run in the notebook
+	hurried  bool            // an answer has come too early once
+	shaping  bool            // the answer is known, and takes its form in the turn to come
+	size     int             // of the next request, as a guess
 }
 
 // ending says why the next turn is the last one.
@@ -142,6 +144,8 @@ func (r *Run) loop() (string, error) {
 		case t.answer || t.finish == finishFiltered:
 			return r.reason(t), nil
 		case r.spent():
+			r.out.content(t.draft) // not in its format, but there is no more
+			r.out.settle()
 			return finishLength, nil
 		case r.last != notYet && r.out.begun:
 			return r.reason(t), nil
@@ -162,11 +166,18 @@ func (r *Run) loop() (string, error) {
 			return finishLength, nil
 		case r.empty > 0 && r.out.begun:
 			return r.reason(t), nil // with the text it has
+		case r.empty > 0 && r.drafted:
+			r.out.content(r.notes.Notebook[len(r.notes.Notebook)-1]) // the best so far
+			r.out.settle()
+			return finishLength, nil
 		case r.empty > 0:
 			return "", openai.BadGateway("The model gave no answer.")
 		default:
 			r.empty++
-			r.hint = "Your last message had no answer in it. Answer now." + r.drv.reminder()
+			r.hint = "Your last message had no answer in it. Answer now."
+			if !r.shaping {
+				r.hint += r.drv.reminder()
+			}
 		}
 	}
 }

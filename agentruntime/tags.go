@@ -2,6 +2,7 @@ package agentruntime
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"regexp"
 	"strings"
@@ -33,7 +34,7 @@ type tags struct {
 	over   bool            // nothing of what follows is wanted
 	behind int             // bytes since the final answer has ended
 	done   bool            // it has
-	said   bool            // there is text in it
+	found  bool            // there is text in it
 }
 
 // Interface guards
@@ -48,7 +49,8 @@ func (t *tags) begin() {
 	t.parser.Reset(tag.All)
 }
 
-func (t *tags) size() int { return t.wrote }
+func (t *tags) size() int    { return t.wrote }
+func (t *tags) said() string { return t.text.String() }
 
 // patience is how much may follow an answer. A model that has answered ends, and
 // then its usage comes; one that goes on is cut off.
@@ -183,7 +185,7 @@ func (t *tags) shaped(text []byte) {
 func (t *tags) unspaced(text string) {
 	cut := strings.TrimRightFunc(text, unicode.IsSpace)
 	if cut != "" {
-		t.said = true
+		t.found = true
 		t.run.out.content(t.space.String() + cut)
 		t.space.Reset()
 	}
@@ -282,11 +284,17 @@ func (t *tags) end(finish string) *turn {
 		}
 		return out
 	case t.answer && r.req.format != nil:
+		out.draft = strings.TrimSpace(t.body.String())
+		if r.req.object && strings.HasPrefix(out.draft, "{") && json.Valid([]byte(out.draft)) {
+			r.out.content(out.draft) // it has the format already
+			out.answer = true
+			return out
+		}
 		out.shape = true
 		r.talk.say("assistant", out.text)
 		return out
 	case t.answer:
-		out.answer = t.said
+		out.answer = t.found
 		return out
 	}
 	if text := strings.TrimSpace(t.loose.String()); text != "" {

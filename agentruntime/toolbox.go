@@ -24,8 +24,8 @@ type clientTool struct {
 	schema                  json.RawMessage
 }
 
-// clientTools reads the tools of a request. What is no function is passed on all
-// the same.
+// clientTools reads the tools of a request: functions, for what a model calls by
+// another kind cannot be told from text.
 func clientTools(raw []byte) (list []clientTool, e *openai.Error) {
 	for element := range openai.Elements(raw) {
 		var t struct {
@@ -34,17 +34,13 @@ func clientTools(raw []byte) (list []clientTool, e *openai.Error) {
 				Name, Description string
 				Parameters        json.RawMessage
 			}
-			Custom struct{ Name, Description string }
 		}
 		if err := json.Unmarshal(element, &t); err != nil {
 			return nil, openai.InvalidRequest("tools", "Invalid 'tools': %v.", err)
 		}
 		c := clientTool{raw: element, kind: t.Type, name: t.Function.Name, description: t.Function.Description, schema: t.Function.Parameters}
 		if c.name == "" {
-			c.name, c.description = t.Custom.Name, t.Custom.Description
-		}
-		if c.name == "" {
-			return nil, openai.InvalidRequest("tools", "Invalid 'tools': agents take functions and custom tools, each with a name; this one is of the type '%s'.", openai.Cut(t.Type, 64))
+			return nil, openai.InvalidRequest("tools", "Invalid 'tools': agents take functions, each with a name; this one is of the type '%s'.", openai.Cut(t.Type, 64))
 		}
 		list = append(list, c)
 	}
@@ -68,10 +64,12 @@ func (b *toolbox) ofClient(name string) *clientTool {
 // known reports whether a name, in any spelling, is one of a tool.
 func (b *toolbox) known(name string) bool { return b.ofClient(name) != nil || b.find(name) != nil }
 
-// mentioned reports whether a text has the name of a tool in it.
-func (b *toolbox) mentioned(text string) bool {
-	return slices.ContainsFunc(b.tools, func(t *tool) bool { return strings.Contains(text, t.Name) }) ||
-		slices.ContainsFunc(b.client, func(c clientTool) bool { return strings.Contains(text, c.name) })
+// mentioned reports whether a text has the name of a tool in it, between quotes of
+// the kind given.
+func (b *toolbox) mentioned(text, quote string) bool {
+	has := func(name string) bool { return strings.Contains(text, quote+name+quote) }
+	return slices.ContainsFunc(b.tools, func(t *tool) bool { return has(t.Name) || has(t.name) || has(t.ID()) }) ||
+		slices.ContainsFunc(b.client, func(c clientTool) bool { return has(c.name) })
 }
 
 // appendFunctions appends the value of a request's tools.

@@ -49,7 +49,7 @@ func newMetricSet() *metricSet {
 			[]float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .05, .25})),
 		streams: prometheus.NewGauge(prometheus.GaugeOpts(name("streams_in_flight", "Streams being answered."))),
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts(name("agent_runs_total",
-			"Runs of agents, by the finish_reason of their answers, or error.")), []string{"agent", "reason"}),
+			"Runs of agents, by the finish_reason of their answers, canceled, or error.")), []string{"agent", "reason"}),
 		turns: prometheus.NewHistogramVec(histogram("agent_turns",
 			"Model calls that a run took.", []float64{1, 2, 3, 4, 6, 8, 11, 16, 32}), []string{"agent"}),
 		recovered: prometheus.NewCounterVec(prometheus.CounterOpts(name("recovered_calls_total",

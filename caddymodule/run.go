@@ -12,7 +12,6 @@ import (
 
 	"github.com/universal-ai-gateway/magicproxy/agentruntime"
 	"github.com/universal-ai-gateway/magicproxy/openai"
-	"github.com/universal-ai-gateway/magicproxy/rotation"
 	"github.com/universal-ai-gateway/magicproxy/state"
 )
 
@@ -37,7 +36,7 @@ func (x *exchange) run(ctx context.Context, agent *agentruntime.Agent, req *open
 	}
 	ctx, span := beginRun(lease.Context(), agent)
 	defer span.End()
-	run, refusal := x.h.app.manager.Run(ctx, agentruntime.Call{Agent: agent, Request: req, Session: &session, Trace: &x.trace})
+	run, refusal := x.h.app.manager.Run(ctx, agentruntime.Call{Agent: agent, Request: req, Session: &session, Quiet: !req.Stream, Trace: &x.trace})
 	if refusal != nil {
 		x.fail(refusal)
 		return
@@ -145,9 +144,6 @@ func (x *exchange) failRun(err error) {
 		x.fail(e)
 		return
 	}
-	if e, ok := errors.AsType[*rotation.Error](err); ok && !e.Canceled() && x.stream != nil && x.stream.Committed() {
-		x.cause, x.resting = e.Cause, e.Resting
-	}
 	x.failCall(err)
 }
 
@@ -229,12 +225,12 @@ var sessions state.Sessions = state.NewMemorySessions(state.Bounds{})
 // session answers GET /v1/sessions/{id} and POST /v1/sessions/{id}/cancel.
 func (x *exchange) session(rest string) {
 	x.endpoint = "sessions"
-	id, verb, _ := strings.Cut(rest, "/")
+	id, verb, deeper := strings.Cut(rest, "/")
 	method := http.MethodGet
 	if verb != "" {
 		method = http.MethodPost
 	}
-	if verb != "" && verb != "cancel" {
+	if deeper && verb != "cancel" {
 		x.fail(openai.UnknownURL(openai.Cut(x.r.Method, 32), openai.Cut(x.r.URL.Path, 256)))
 		return
 	}

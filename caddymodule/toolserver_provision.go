@@ -149,7 +149,7 @@ func (o serverObserver) Listed(server string, tools int, err *mcp.Error, took ti
 
 // Said implements mcp.Observer.
 func (o serverObserver) Said(server, line string) {
-	o.logger.Info("tool server says", zap.String("server", server), zap.String("line", line))
+	o.logger.Debug("tool server says", zap.String("server", server), zap.String("line", line))
 }
 
 // Interface guards
