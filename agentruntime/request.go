@@ -1,7 +1,6 @@
 package agentruntime
 
 import (
-	"cmp"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -149,13 +148,11 @@ func (q *request) takeChoice(value []byte) *openai.Error {
 		q.choice = choiceRequired
 		return nil
 	}
-	var c struct {
-		Function, Custom struct{ Name string }
-	}
-	if err := json.Unmarshal(value, &c); err != nil || c.Function.Name+c.Custom.Name == "" {
+	var c struct{ Function struct{ Name string } }
+	if err := json.Unmarshal(value, &c); err != nil || c.Function.Name == "" {
 		return openai.InvalidRequest("tool_choice", "Invalid 'tool_choice': expected none, auto, required, or an object that names a function.")
 	}
-	q.choice, q.choose = choiceNamed, c.Function.Name+c.Custom.Name
+	q.choice, q.choose = choiceNamed, c.Function.Name
 	return nil
 }
 
@@ -183,16 +180,15 @@ func (q *request) appendTools(dst []byte, b *toolbox, first bool) []byte {
 	case q.choice == choiceRequired:
 		dst = append(dst, `,"tool_choice":"required"`...)
 	case q.choice == choiceNamed:
-		name, kind := q.choose, "function"
-		if c := b.ofClient(name); c != nil {
-			kind = cmp.Or(c.kind, kind)
-		} else if t := b.find(name); t != nil {
+		name := q.choose
+		if b.ofClient(name) == nil {
+			t := b.find(name)
+			if t == nil { // its server has gone away meanwhile
+				return dst
+			}
 			name = t.name
-		} else { // its server has gone away meanwhile
-			return dst
 		}
-		dst = append(append(append(dst, `,"tool_choice":{"type":"`...), kind...), `","`...)
-		dst = append(append(dst, kind...), `":{"name":`...)
+		dst = append(dst, `,"tool_choice":{"type":"function","function":{"name":`...)
 		dst = openai.AppendString(dst, name)
 		dst = append(dst, "}}"...)
 	}

@@ -19,9 +19,9 @@ type toolbox struct {
 
 // clientTool is a tool of the request.
 type clientTool struct {
-	raw                     []byte // as the client wrote it
-	name, description, kind string
-	schema                  json.RawMessage
+	raw               []byte // as the client wrote it
+	name, description string
+	schema            json.RawMessage
 }
 
 // clientTools reads the tools of a request: functions, for what a model calls by
@@ -38,7 +38,7 @@ func clientTools(raw []byte) (list []clientTool, e *openai.Error) {
 		if err := json.Unmarshal(element, &t); err != nil {
 			return nil, openai.InvalidRequest("tools", "Invalid 'tools': %v.", err)
 		}
-		c := clientTool{raw: element, kind: t.Type, name: t.Function.Name, description: t.Function.Description, schema: t.Function.Parameters}
+		c := clientTool{raw: element, name: t.Function.Name, description: t.Function.Description, schema: t.Function.Parameters}
 		if c.name == "" {
 			return nil, openai.InvalidRequest("tools", "Invalid 'tools': agents take functions, each with a name; this one is of the type '%s'.", openai.Cut(t.Type, 64))
 		}
