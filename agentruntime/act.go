@@ -119,9 +119,9 @@ const maxNotices = 100
 func (r *Run) execute(ctx context.Context, c *toolCall, notices chan<- string) (text string, failed bool) {
 	outcome := "failed"
 	if o := r.m.Observer; o != nil {
-		var ended func(string)
-		ctx, ended = o.Tool(ctx, c.tool.Server, c.tool.Name)
-		defer func() { ended(outcome) }()
+		var ended func(outcome, text string)
+		ctx, ended = o.Tool(ctx, ToolUse{ID: c.id, Server: c.tool.Server, Tool: c.tool.Name, Arguments: c.args})
+		defer func() { ended(outcome, text) }()
 	}
 	// A panic in somebody's code is that call's failure (contract A5).
 	defer func() {

@@ -127,7 +127,7 @@ func (r *Run) once(req *openai.Request, tries *rotation.Tries) (t *turn, _ *rota
 	var trace rotation.Trace
 	asked := len(req.Body()) // no more of it: it is let go of while the answer comes
 	defer func() { r.account(&trace, asked, t != nil) }()
-	stream, err := r.m.Caller.Stream(r.ctx, rotation.Call{Route: r.route, Request: req, Trace: &trace, Tries: tries})
+	stream, err := r.m.Caller.Stream(r.ctx, rotation.Call{Route: r.route, Own: r.own, Request: req, Trace: &trace, Tries: tries})
 	if err != nil {
 		if failure, ok := errors.AsType[*provider.Error](err); ok && failure.ToolUse {
 			return nil, trace.Target, err

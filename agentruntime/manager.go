@@ -26,18 +26,32 @@ type Observer interface {
 	Recovered(how string)
 
 	// Tool is told that a tool is about to be called; the context it returns is the
-	// call's. What it returns with it is told the outcome: ok, failed, or the name of
-	// an mcp.Kind. It is also called on other goroutines than the run's.
-	Tool(ctx context.Context, server, tool string) (context.Context, func(outcome string))
+	// call's. What it returns with it is told the outcome, which is ok, failed, or the
+	// name of an mcp.Kind, and what the model is told. It is also called on other
+	// goroutines than the run's.
+	Tool(ctx context.Context, use ToolUse) (context.Context, func(outcome, text string))
 
 	// Ended is told of the end of a run: by its finish_reason, canceled, or error.
 	Ended(a *Agent, reason string, turns, calls int)
+}
+
+// ToolUse is one call of a tool, as observers see it.
+type ToolUse struct {
+	// ID is the call's in the run's conversation.
+	ID           string
+	Server, Tool string
+	Arguments    string // JSON
 }
 
 // Call is what a client asks an agent.
 type Call struct {
 	Agent   *Agent
 	Request *openai.Request
+
+	// Start is where the agent's chain begins, see rotation.Chain's Route; Own are
+	// the user's own keys.
+	Start uint64
+	Own   *rotation.OwnKeys
 
 	// Session, if set, is what is remembered of earlier runs: the run begins with
 	// it and adds to it. It belongs to the run until that has ended.
@@ -106,6 +120,6 @@ func (m *Manager) Run(ctx context.Context, c Call) (*Run, *openai.Error) {
 	} else {
 		r.drv = &functions{run: r}
 	}
-	r.route = r.a.Chain.Route(ctx)
+	r.route, r.own = r.a.Chain.Route(c.Start), c.Own
 	return r, nil
 }

@@ -22,6 +22,7 @@ type Run struct {
 	notes *state.Session
 	trace *rotation.Trace
 	route rotation.Route
+	own   *rotation.OwnKeys
 	talk  *conversation
 	box   *toolbox
 	out   answer

@@ -80,7 +80,8 @@ type Request struct {
 type LLMCall struct {
 	Outcome    string  `json:"outcome"` // ok, or the kind of the failure
 	Status     int     `json:"status,omitempty"`
-	Key        string  `json:"key,omitempty"` // the beginning of the key's hash
+	Key        string  `json:"key,omitempty"`     // the beginning of the key's hash
+	Own        bool    `json:"own_key,omitempty"` // it is the user's own
 	Seconds    float64 `json:"seconds"`
 	First      float64 `json:"first_content_seconds,omitempty"`
 	Prompt     int64   `json:"prompt_tokens,omitempty"`
@@ -114,7 +115,10 @@ type ToolResult struct {
 
 // Chunk is the payload of TypeChunk: a piece of text in the order of the stream.
 type Chunk struct {
-	Kind string `json:"kind"` // reasoning, content, notice
+	Kind  string `json:"kind"`  // reasoning, content, notice
+	Bytes int    `json:"bytes"` // of the text
+
+	// Text is empty unless content is recorded.
 	Text string `json:"text,omitempty"`
 
 	// Hidden: the client has not seen it.
@@ -128,7 +132,7 @@ type Answer struct {
 	Target  string  `json:"target,omitempty"` // provider/model that answered
 	Cached  bool    `json:"cached,omitempty"`
 	Seconds float64 `json:"seconds"`
-	Bytes   int     `json:"bytes"` // of content
+	Bytes   int     `json:"bytes"` // of the body that was sent
 
 	// Content and Reasoning are empty unless content is recorded.
 	Content   string `json:"content,omitempty"`

@@ -25,6 +25,19 @@ func init() {
 //	GET  /ai_gateway/mcp/<server>                        one of them
 //	POST /ai_gateway/mcp/refresh                         list the tools of all anew
 //	POST /ai_gateway/mcp/tools/<server>/<tool>/approve   accept a tool's changed definition
+//	GET  /ai_gateway/health/live                         200 as long as the gateway runs
+//	GET  /ai_gateway/health/ready                        how the parts do; 503 if one that is needed is away
+//	GET  /ai_gateway/users[?after=<name>&limit=<n>]      registered users
+//	POST /ai_gateway/users                               make one: {"username"}
+//	GET  /ai_gateway/users/<name>                        one of them, and the ids of its tokens
+//	POST /ai_gateway/users/<name>/disable, …/enable      refuse its tokens, or accept them again
+//	PUT  /ai_gateway/users/<name>/overrides              what it may use: {"allow", "rate_limits", "concurrency"}
+//	POST /ai_gateway/users/<name>/tokens                 a further token
+//	DELETE /ai_gateway/users/<name>/tokens/<id>          revoke one
+//	DELETE /ai_gateway/users/<name>                      forget the user
+//	GET  /ai_gateway/sessions[?user=<id>&limit=<n>]      sessions of agents
+//	POST /ai_gateway/sessions/<user>/<id>/cancel         end the run that holds one
+//	GET  /ai_gateway/audit                               what has become of audit events
 //
 // Keys show as the beginning of their SHA-256. Every request looks the running
 // configuration up: the admin endpoint is replaced before a new configuration
@@ -61,6 +74,16 @@ func (a *Admin) serve(w http.ResponseWriter, r *http.Request) error {
 		return app.adminProviders(w, r, parts[1:])
 	case "mcp":
 		return app.adminServers(w, r, parts[1:])
+	case "health":
+		return app.adminHealth(w, r, parts[1:])
+	case "users":
+		return app.adminUsers(w, r, parts[1:])
+	case "sessions":
+		return app.adminSessions(w, r, parts[1:])
+	case "audit":
+		if len(parts) == 1 {
+			return app.adminAudit(w, r)
+		}
 	case "agents":
 		if len(parts) == 1 {
 			return app.adminAgents(w, r)

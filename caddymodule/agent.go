@@ -74,6 +74,10 @@ type Agent struct {
 	// ToolOutput bounds what the model sees of a tool's result, in bytes. Default
 	// 64 KiB.
 	ToolOutput int64 `json:"tool_output,omitempty"`
+
+	// Cache is how long answers are kept for requests that are the same, see
+	// docs/state.md. Default: not at all.
+	Cache caddy.Duration `json:"cache,omitempty"`
 }
 
 // Pattern is a way to reason that the configuration adds to the built-in ones.
@@ -147,7 +151,7 @@ func (a *Agent) check() error {
 		value int64
 	}{
 		{"max_steps", int64(a.MaxSteps)}, {"max_tool_calls", int64(a.MaxToolCalls)}, {"max_tokens", int64(a.MaxTokens)},
-		{"timeout", int64(a.Timeout)}, {"tool_output", a.ToolOutput},
+		{"timeout", int64(a.Timeout)}, {"cache", int64(a.Cache)}, {"tool_output", a.ToolOutput},
 	} {
 		if n.value < 0 {
 			return errors.New(n.name + ": must not be negative")
@@ -233,7 +237,17 @@ func checkChoice(word, v string, values []string) error {
 }
 
 // alternatives reads "a, b or c".
-func alternatives(values []string) string {
-	last := len(values) - 1
-	return strings.Join(values[:last], ", ") + " or " + values[last]
+func alternatives[S ~string](values []S) string {
+	var b strings.Builder
+	for i, v := range values {
+		switch {
+		case i == 0:
+		case i == len(values)-1:
+			b.WriteString(" or ")
+		default:
+			b.WriteString(", ")
+		}
+		b.WriteString(string(v))
+	}
+	return b.String()
 }

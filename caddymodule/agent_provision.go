@@ -27,7 +27,7 @@ func (a *App) provisionAgents(repl *caddy.Replacer) error {
 			return fmt.Errorf("agent %s: %w", name, err)
 		}
 	}
-	a.manager = &agentruntime.Manager{Caller: a.caller, Observer: runObserver{}}
+	a.manager = &agentruntime.Manager{Caller: a.caller, Observer: runObserver{a.recorder}}
 	return nil
 }
 
@@ -94,11 +94,11 @@ func (a *App) provisionAgent(repl *caddy.Replacer, name string, patterns map[str
 		return fmt.Errorf("pattern: unknown pattern %q (known: %s)", c.Pattern, known(patterns))
 	}
 	agent.Pattern = pattern
-	if err := a.name(name, agent); err != nil {
+	if err := a.name(name, agent, &c); err != nil {
 		return err
 	}
 	for _, alias := range c.Aliases {
-		if err := a.name(alias, agent); err != nil {
+		if err := a.name(alias, agent, &c); err != nil {
 			return fmt.Errorf("alias %w", err)
 		}
 	}
@@ -117,7 +117,7 @@ func (a *App) provisionAgent(repl *caddy.Replacer, name string, patterns map[str
 		if !modelName.MatchString(id) {
 			return fmt.Errorf("variants: %s: %s", id, modelNameRule)
 		}
-		if err := a.name(id, agent.Variant(id, patterns[v])); err != nil {
+		if err := a.name(id, agent.Variant(id, patterns[v]), &c); err != nil {
 			return fmt.Errorf("variant %w", err)
 		}
 	}
@@ -132,7 +132,7 @@ func mayName(g, server string) bool {
 
 // name gives an agent a name that nothing else has: agents, their variants and
 // aliases, and tiers share one namespace.
-func (a *App) name(name string, agent *agentruntime.Agent) error {
+func (a *App) name(name string, agent *agentruntime.Agent, c *Agent) error {
 	switch {
 	case a.Tiers[name] != nil:
 		return fmt.Errorf("%s: there is a tier of that name", name)
@@ -140,6 +140,9 @@ func (a *App) name(name string, agent *agentruntime.Agent) error {
 		return fmt.Errorf("%s: an agent has that name already, as its own, an alias or a variant", name)
 	}
 	a.agents[name] = agent
+	if c.Cache > 0 {
+		a.caching[name] = caching{time.Duration(c.Cache), isZero(c.Sampling["temperature"])}
+	}
 	return nil
 }
 

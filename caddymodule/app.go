@@ -21,12 +21,15 @@
 package caddymodule
 
 import (
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -68,6 +71,16 @@ type App struct {
 	// MCP are the servers whose tools agents may use, by name.
 	MCP map[string]*ToolServer `json:"mcp,omitempty"`
 
+	// StoreRaw is where counters, limits, sessions and cached answers are. Default
+	// memory.
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=ai_gateway.stores inline_key=name"`
+
+	// Users say where registered users are.
+	Users *Users `json:"users,omitempty"`
+
+	// Audit says what is recorded, and where it goes. Default: nothing.
+	Audit *Audit `json:"audit,omitempty"`
+
 	// What Provision makes of it. Handlers read it, and nobody changes it.
 	logger  *zap.Logger
 	mock    bool
@@ -78,6 +91,17 @@ type App struct {
 	servers map[string]toolServer
 	agents  map[string]*agentruntime.Agent // by all of their names
 	manager *agentruntime.Manager
+
+	addresses map[string]string // of providers, by name
+	caching   map[string]caching // by model
+	edition   [sha256.Size]byte  // of what makes answers
+
+	store    OpenStore
+	people   *pooledUsers
+	cipher   *users.Cipher // nil: users bring no keys
+	recorder *recorder     // nil: nothing is recorded
+
+	inUse   atomic.Int64   // by the configuration, and by each of its requests
 	release []func() error // gives back what is pooled
 }
 
@@ -89,6 +113,10 @@ type Tier struct {
 
 	// Fallback follows in order when nothing of Rotate can answer.
 	Fallback []string `json:"fallback,omitempty"`
+
+	// Cache is how long answers are kept for requests that are the same, see
+	// docs/state.md. Default: not at all.
+	Cache caddy.Duration `json:"cache,omitempty"`
 }
 
 // CaddyModule returns the Caddy module information.
@@ -104,6 +132,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.logger, a.created = ctx.Logger(), time.Now()
+	a.inUse.Store(1)
+	a.addresses, a.caching = make(map[string]string), make(map[string]caching)
 	repl := caddy.NewReplacer()
 	on, err := repl.ReplaceOrErr(a.Mock, false, true)
 	if err == nil {
@@ -127,6 +157,15 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.provisionTokens(repl); err != nil {
 		return err
 	}
+	if err := a.provisionStore(ctx); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if err := a.provisionUsers(ctx, repl); err != nil {
+		return fmt.Errorf("users: %w", err)
+	}
+	if err := a.provisionAudit(ctx, repl); err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
 	providers := make(map[string]*rotation.Provider, len(a.Providers))
 	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {
 		if providers[name], err = a.provisionProvider(ctx, repl, name); err != nil {
@@ -140,23 +179,28 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 		if t := a.Tiers[name]; t != nil {
 			tiers[name] = rotation.Tier{Rotate: t.Rotate, Fallback: t.Fallback}
+			if t.Cache < 0 {
+				return fmt.Errorf("tier %s: cache: must not be negative", name)
+			}
+			if t.Cache > 0 {
+				a.caching[name] = caching{ttl: time.Duration(t.Cache)}
+			}
 		} else {
 			tiers[name] = rotation.Tier{} // null in JSON
 		}
 	}
-	if a.table, err = rotation.Compile(providers, tiers, counters); err != nil {
+	if a.table, err = rotation.Compile(providers, tiers); err != nil {
 		return err
 	}
-	a.caller = &rotation.Caller{Observer: &observer{logger: a.logger}}
+	a.caller = &rotation.Caller{Observer: &observer{a}}
 	if err := a.provisionServers(ctx, repl); err != nil {
 		return err
 	}
-	return a.provisionAgents(repl)
+	if err := a.provisionAgents(repl); err != nil {
+		return err
+	}
+	return a.provisionEdition()
 }
-
-// counters outlive configurations: a reload does not send everybody to the
-// first target again.
-var counters = new(rotation.MemoryCounters)
 
 func (a *App) provisionTokens(repl *caddy.Replacer) error {
 	for _, user := range slices.Sorted(maps.Keys(a.Tokens)) {
@@ -225,26 +269,37 @@ func (a *App) provisionProvider(ctx caddy.Context, repl *caddy.Replacer, name st
 			a.logger.Warn("no key is configured for a provider that asks for one", zap.String("provider", name))
 		}
 	}
+	a.addresses[name] = address
 	key := stateKey{name, address}
 	r.Bind(loadState(key), secrets)
 	a.release = append(a.release, func() error { _, err := states.Delete(key); return err })
 	return r, nil
 }
 
-// Start does nothing: there is no work in the background.
-func (a *App) Start() error { return nil }
+// Start opens what has to be open, and listens for news of other machines. What is
+// beyond a network is not waited for.
+func (a *App) Start() error {
+	if err := a.people.store.Start(); err != nil {
+		return fmt.Errorf("users: %w", err)
+	}
+	if a.recorder != nil {
+		if _, err := a.recorder.open(); err != nil {
+			return fmt.Errorf("audit: %w", err)
+		}
+	}
+	a.listen()
+	return nil
+}
 
 // Stop does nothing: Caddy calls it while requests are still being answered.
 func (a *App) Stop() error { return nil }
 
-// Cleanup gives the pooled states back. Requests under way keep theirs.
+// Cleanup gives back what is pooled once the last request has ended.
 func (a *App) Cleanup() error {
-	var all error
-	for _, release := range a.release {
-		all = errors.Join(all, release())
+	if a.inUse.Load() > 0 { // else it was never provisioned
+		a.leave()
 	}
-	a.release = nil
-	return all
+	return nil
 }
 
 // states outlive configurations, so that an edit elsewhere does not make keys

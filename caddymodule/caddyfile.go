@@ -41,7 +41,7 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 	return httpcaddyfile.App{Name: "ai_gateway", Value: caddyconfig.JSON(app, nil)}, nil
 }
 
-var globalWords = []string{"mock", "provider", "tier", "token", "mcp", "pattern", "agent"}
+var globalWords = []string{"mock", "provider", "tier", "token", "mcp", "pattern", "agent", "store", "users", "audit"}
 
 // UnmarshalCaddyfile sets up the app from the global option. Syntax:
 //
@@ -54,6 +54,7 @@ var globalWords = []string{"mock", "provider", "tier", "token", "mcp", "pattern"
 //		tier <name> {
 //			rotate   <target...>
 //			fallback <target...>
+//			cache    <ttl>
 //		}
 //		mcp <name> <url> | <name> stdio <command> [<argument...>] {
 //			...
@@ -62,6 +63,15 @@ var globalWords = []string{"mock", "provider", "tier", "token", "mcp", "pattern"
 //			...
 //		}
 //		agent <name> {
+//			...
+//		}
+//		store memory | redis <url> {
+//			...
+//		}
+//		users local [<path>] | mongodb <url> {
+//			...
+//		}
+//		audit off | file [<dir>] | kafka <broker...> {
 //			...
 //		}
 //	}
@@ -88,6 +98,12 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = a.unmarshalPattern(r)
 		case "agent":
 			err = a.unmarshalAgent(r)
+		case "store":
+			err = a.unmarshalStore(r)
+		case "users":
+			err = a.unmarshalUsers(r)
+		case "audit":
+			err = a.unmarshalAudit(r)
 		default:
 			err = unknownWord(d, globalPlace, globalWords)
 		}
@@ -139,7 +155,7 @@ func (a *App) unmarshalToken(r *reader) error {
 	return nil
 }
 
-var tierWords = []string{"rotate", "fallback"}
+var tierWords = []string{"rotate", "fallback", "cache"}
 
 func (a *App) unmarshalTier(r *reader) error {
 	args, err := r.values(1, 1, "one name; its targets stand in a block, behind rotate and fallback")
@@ -158,9 +174,15 @@ func (a *App) unmarshalTier(r *reader) error {
 		a.Tiers = make(map[string]*Tier)
 	}
 	t := new(Tier)
+	block := &reader{Dispenser: r.Dispenser}
 	for nesting := r.Nesting(); r.NextBlock(nesting); {
 		var list *[]string
 		switch r.Val() {
+		case "cache":
+			if t.Cache, err = block.duration(false); err != nil {
+				return err
+			}
+			continue
 		case "rotate":
 			list = &t.Rotate
 		case "fallback":
@@ -196,6 +218,7 @@ func belongs(word string) string {
 	}{
 		{globalPlace, globalWords}, {handlerPlace, handlerWords}, {"block of a provider", hostWords}, {"block of a tier", tierWords},
 		{"block of a tool server", serverWords}, {"block of a pattern", patternWords}, {"block of an agent", agentWords},
+		{"block of users", userWords}, {"block of audit", auditWords}, {"block of audit kafka", kafkaWords}, {"block of store redis", redisWords},
 	} {
 		if slices.Contains(p.words, word) {
 			places = append(places, p.name)
@@ -335,12 +358,22 @@ func (r *reader) size() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, err := humanize.ParseBytes(v)
-	if err != nil || n == 0 || n > maxSize {
-		return 0, r.Errf("%s: %q is not a size such as 20MiB, up to 1GiB", word, v)
-	}
-	return int64(n), nil
+	return r.parseSize(word, v, 1, maxSize)
 }
+
+func (r *reader) parseSize(word, v string, least, most uint64) (int64, error) {
+	n, err := humanize.ParseBytes(v)
+	switch {
+	case err != nil || n < least && least == 1 || n > most:
+		return 0, r.Errf("%s: %q is not a size such as 20MiB, up to %s", word, v, sizeText(most))
+	case n < least:
+		return 0, r.Errf("%s: %q is less than %s", word, v, sizeText(least))
+	}
+	return int64(n), nil //nolint:gosec // at most most
+}
+
+// sizeText is a size as one is written.
+func sizeText(n uint64) string { return strings.ReplaceAll(humanize.IBytes(n), ".0 ", "") }
 
 // Interface guards
 var (

@@ -8,7 +8,7 @@ import (
 // agentWords are the options of an agent.
 var agentWords = append([]string{
 	"alias", "model", "rotate", "fallback", "pattern", "variants", "tools", "max_steps", "max_tool_calls", "max_tokens", "timeout",
-	"system", "reasoning", "output", "progress", "tool_output",
+	"system", "reasoning", "output", "progress", "tool_output", "cache",
 }, samplingWords...)
 
 // unmarshalAgent reads an agent. Syntax:
@@ -30,6 +30,7 @@ var agentWords = append([]string{
 //		output         reasoning|markdown
 //		progress       on|off
 //		tool_output    <size>
+//		cache          <ttl>
 //
 //		temperature|top_p|presence_penalty|frequency_penalty <number>
 //		seed|top_k                                           <n>
@@ -159,6 +160,8 @@ func (a *Agent) unmarshalOption(r *reader, name string) (err error) {
 		a.Progress = v == "on"
 	case "tool_output":
 		a.ToolOutput, err = r.size()
+	case "cache":
+		a.Cache, err = r.duration(false)
 	default:
 		if p, ok := sampling[word]; ok {
 			return a.unmarshalSampling(r, p)

@@ -1,6 +1,9 @@
 package caddymodule
 
 import (
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -14,7 +17,7 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	return handler, nil
 }
 
-var handlerWords = []string{"auth", "allow", "keep_alive", "max_body"}
+var handlerWords = []string{"auth", "allow", "keep_alive", "max_body", "rate_limit", "concurrency", "register", "health"}
 
 // UnmarshalCaddyfile sets up the handler. Syntax:
 //
@@ -23,6 +26,10 @@ var handlerWords = []string{"auth", "allow", "keep_alive", "max_body"}
 //		allow      <glob...>
 //		keep_alive <duration>|off
 //		max_body   <size>
+//		rate_limit <n> <window> [by user|ip]
+//		concurrency <n>
+//		register   [<n> <window>]
+//		health     [<path>]
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // ai_gateway
@@ -45,11 +52,98 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			h.KeepAlive, err = r.duration(true)
 		case "max_body":
 			h.MaxBody, err = r.size()
+		case "rate_limit":
+			err = h.unmarshalRateLimit(r)
+		case "concurrency":
+			h.Concurrency, err = r.count()
+		case "register":
+			err = h.unmarshalRegister(r)
+		case "health":
+			err = h.unmarshalHealth(r)
 		default:
 			err = unknownWord(d, handlerPlace, handlerWords)
 		}
 		if err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+func (h *Handler) unmarshalRateLimit(r *reader) (err error) {
+	args, err := r.args(2, 4, "a number of requests, a window such as 1m and, if wanted, by user or by ip")
+	if err != nil {
+		return err
+	}
+	var l RateLimit
+	if l.N, err = r.number("rate_limit", args[0], 1); err != nil {
+		return err
+	}
+	if l.Window, err = r.parseDuration("rate_limit", args[1], "a window above zero such as 1m"); err != nil {
+		return err
+	}
+	if len(args) > 2 {
+		if args[2] != "by" || len(args) == 3 || args[3] != byUser && args[3] != byIP {
+			return r.Err("rate_limit: expected by user or by ip behind the window")
+		}
+		l.By = args[3]
+	}
+	if err := l.check(); err != nil {
+		return r.Errf("rate_limit: %v", err)
+	}
+	for _, other := range h.RateLimits {
+		if other.Window == l.Window && (other.By == byIP) == (l.By == byIP) {
+			return r.Errf("rate_limit: already specified for %s", args[1])
+		}
+	}
+	h.RateLimits = append(h.RateLimits, l)
+	return nil
+}
+
+// Registrations are few: ten an hour from one address, if nothing else is said.
+const (
+	defaultRegistrations = 10
+	defaultRegisterTime  = time.Hour
+)
+
+func (h *Handler) unmarshalRegister(r *reader) (err error) {
+	if err = r.once(); err != nil {
+		return err
+	}
+	args, err := r.args(0, 2, "nothing, or a number of registrations and a window such as 1h, per address")
+	if err != nil {
+		return err
+	}
+	l := &RateLimit{N: defaultRegistrations, Window: caddy.Duration(defaultRegisterTime)}
+	switch len(args) {
+	case 1:
+		return r.Err("register: expected a window behind the number, such as 1h")
+	case 2:
+		if l.N, err = r.number("register", args[0], 1); err != nil {
+			return err
+		}
+		if l.Window, err = r.parseDuration("register", args[1], "a window above zero such as 1h"); err != nil {
+			return err
+		}
+	}
+	h.Register = l
+	return nil
+}
+
+const defaultHealth = prefix + "/health"
+
+func (h *Handler) unmarshalHealth(r *reader) (err error) {
+	if err = r.once(); err != nil {
+		return err
+	}
+	args, err := r.args(0, 1, "nothing, or a path")
+	if err != nil {
+		return err
+	}
+	h.Health = defaultHealth
+	if len(args) == 1 {
+		if h.Health = args[0]; h.Health[0] != '/' {
+			return r.Errf("health: '%s' is no path", h.Health)
 		}
 	}
 	return nil

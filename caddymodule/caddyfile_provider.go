@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -39,63 +38,25 @@ func (a *App) unmarshalProvider(r *reader) error {
 		protocol = args[1]
 	case name != mockName && knownProviders[name] == "":
 		return r.Errf("provider %s: expected a protocol (%s), as it is none of the known providers (%s)",
-			name, strings.Join(protocols(), ", "), knownProviderNames())
+			name, strings.Join(guests("ai_gateway.providers"), ", "), knownProviderNames())
 	}
-	if !slices.Contains(protocols(), protocol) {
-		return r.Errf("provider %s: unknown protocol '%s' (known: %s)", name, protocol, strings.Join(protocols(), ", "))
+	if !slices.Contains(guests("ai_gateway.providers"), protocol) {
+		return r.Errf("provider %s: unknown protocol '%s' (known: %s)", name, protocol, strings.Join(guests("ai_gateway.providers"), ", "))
 	}
 	p := new(Provider)
-	if err := p.unmarshalBlock(r.Dispenser, protocol); err != nil {
+	if err := p.unmarshalBlock(r, protocol); err != nil {
 		return err
 	}
 	a.Providers[name] = p
 	return nil
 }
 
-// protocols lists the guest modules there are.
-func protocols() []string {
-	var names []string
-	for _, m := range caddy.GetModules("ai_gateway.providers") {
-		names = append(names, m.ID.Name())
-	}
-	return slices.Sorted(slices.Values(names))
-}
-
 // unmarshalBlock takes the options that are the same for every protocol and
-// hands the rest to the protocol's module, with their files and lines.
-func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser, protocol string) error {
-	r := &reader{Dispenser: d}
-	// The guest's block has the braces of ours: made-up ones could be on the line
-	// of a token that spans several, and copies of a quoted one would be quoted.
-	head := d.Token()
-	head.Text = protocol // the first token of a module is its name
-	tokens := []caddyfile.Token{head}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if len(tokens) == 1 {
-			d.Prev()
-			tokens = append(tokens, d.Token())
-			d.Next()
-		}
-		if !slices.Contains(hostWords, d.Val()) {
-			tokens = append(tokens, d.NextSegment()...)
-			continue
-		}
-		if err := p.unmarshalOption(r); err != nil {
-			return err
-		}
-	}
-	if len(tokens) > 1 {
-		tokens = append(tokens, d.Token())
-	}
-	guest := caddyfile.NewDispenser(tokens)
-	guest.Next()
-	id := "ai_gateway.providers." + protocol
-	m, err := caddyfile.UnmarshalModule(guest, id)
-	if err != nil {
-		return err
-	}
-	p.ProtocolRaw = caddyconfig.JSONModuleObject(m, "name", protocol, nil)
-	return nil
+// hands the rest to the protocol's module.
+func (p *Provider) unmarshalBlock(r *reader, protocol string) (err error) {
+	block := &reader{Dispenser: r.Dispenser}
+	p.ProtocolRaw, err = r.guest("ai_gateway.providers", protocol, nil, hostWords, func() error { return p.unmarshalOption(block) })
+	return err
 }
 
 func (p *Provider) unmarshalOption(r *reader) (err error) {

@@ -24,10 +24,11 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/universal-ai-gateway/magicproxy/agentruntime"
-	"github.com/universal-ai-gateway/magicproxy/glob"
+	"github.com/universal-ai-gateway/magicproxy/audit"
 	"github.com/universal-ai-gateway/magicproxy/openai"
 	"github.com/universal-ai-gateway/magicproxy/provider"
 	"github.com/universal-ai-gateway/magicproxy/rotation"
+	"github.com/universal-ai-gateway/magicproxy/state"
 	"github.com/universal-ai-gateway/magicproxy/users"
 )
 
@@ -40,17 +41,31 @@ type exchange struct {
 
 	id       string
 	endpoint string // a short name: a metrics label
-	user     string
 	model    string
 	trace    rotation.Trace
+
+	user     string        // an id that is never another's
+	userName string        // what people call it
+	caller   *users.Caller // if the store of users knows it
+	place    string        // what it occupies among the running, if anything
 
 	start   time.Time
 	took    time.Duration // the whole, once it has ended
 	reading time.Duration // of the request's body
 
-	agentRun *agentruntime.Run // if an agent answers
+	agent    *agentruntime.Agent // that is asked, if one is
+	agentRun *agentruntime.Run
+	session  string         // its session's id
+	kept     *state.Session // as the run left it
+
+	trail   *audit.Trail // nil: nothing is recorded
+	said    transcript   // if anybody wants to know
+	cacheAs string       // the key under which the answer is kept, if it is
+	cached  bool         // it was kept before
 
 	stream  *openai.StreamWriter
+	status  int  // of an answer
+	sent    int  // bytes of it
 	wrote   bool // an answer without stream has begun
 	failure *openai.Error
 	cause   *provider.Error // behind the failure, if an upstream's
@@ -107,7 +122,14 @@ func (x *exchange) serve() {
 		return
 	}
 	if rest, ok := strings.CutPrefix(path, prefix+"/sessions/"); ok && rest != "" {
-		x.session(rest)
+		x.sessions(rest)
+		return
+	}
+	if x.h.Health != "" && path == x.h.Health {
+		x.health()
+		return
+	}
+	if rest, ok := strings.CutPrefix(path, prefix+"/"); ok && x.account(rest) {
 		return
 	}
 	x.fail(openai.UnknownURL(openai.Cut(x.r.Method, 32), openai.Cut(path, 256)))
@@ -123,7 +145,7 @@ func (x *exchange) method(allowed ...string) bool {
 
 // complete answers the endpoints that name a model.
 func (x *exchange) complete(ep openai.Endpoint) {
-	if !x.acceptable() || !x.identify() {
+	if !x.acceptable() || !x.identify() || !x.occupy() {
 		return
 	}
 	body, ok := x.body()
@@ -141,17 +163,46 @@ func (x *exchange) complete(ep openai.Endpoint) {
 	case !x.h.app.has(req.Model):
 		x.fail(openai.ModelNotFound(openai.Cut(req.Model, 128)))
 		return
-	case !glob.Any(x.h.Allow, req.Model):
+	case !x.allowed(req.Model):
 		x.fail(openai.NotAllowed(req.Model))
 		return
 	}
-	ctx := callContext{x.r.Context(), x.id}
-	if agent := x.h.app.agents[req.Model]; agent != nil {
-		x.run(ctx, agent, req)
+	x.agent = x.h.app.agents[req.Model]
+	var chain *rotation.Chain
+	if x.agent != nil {
+		if chain = x.agent.Chain; req.Endpoint != openai.Chat {
+			x.fail(openai.InvalidRequest("model", "The model `%s` is an agent, and answers only %s.", openai.Cut(req.Model, 128), prefix+openai.Chat.Path()))
+			return
+		}
+	} else {
+		chain = x.h.app.table.Lookup(req.Model)
+	}
+	x.cacheAs = x.cacheKey(req)
+	admitted, ok := x.admit(chain, x.cacheAs)
+	if !ok {
 		return
 	}
-	chain := x.h.app.table.Lookup(req.Model)
-	call := rotation.Call{Route: chain.Route(ctx), Request: req, Trace: &x.trace}
+	if x.cacheAs != "" {
+		found := "miss"
+		if admitted.Cached != nil {
+			found = "hit"
+		}
+		metrics.cache.WithLabelValues(found).Inc()
+		x.w.Header()[headerCache] = []string{found}
+		if admitted.Cached != nil {
+			x.recordRequest(req)
+			if x.replay(admitted.Cached, req) {
+				return
+			}
+		}
+	}
+	if x.agent != nil {
+		x.run(x.agent, req, admitted.Start)
+		return
+	}
+	x.recordRequest(req)
+	ctx := x.callContext(x.r.Context())
+	call := rotation.Call{Route: chain.Route(admitted.Start), Own: x.ownKeys(), Request: req, Trace: &x.trace}
 	if req.Stream {
 		x.relay(ctx, call)
 		return
@@ -162,7 +213,17 @@ func (x *exchange) complete(ep openai.Endpoint) {
 		return
 	}
 	x.w.Header()[HeaderTarget] = []string{headerText(answer.Target.String())}
+	if x.overhears() {
+		x.said.read(req.Endpoint, answer.Body)
+		x.keepAnswer(answer.Body)
+	}
 	x.answer(answer.Body)
+}
+
+// overhears reports whether anybody wants to know what is said.
+func (x *exchange) overhears() bool {
+	c := x.h.app.recorder
+	return x.cacheAs != "" || x.trail != nil && (c.content || c.chunks)
 }
 
 // answer sends a JSON document.
@@ -171,10 +232,26 @@ func (x *exchange) answer(body []byte) {
 	h.Set("Content-Type", "application/json")
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	x.wrote = true
-	x.w.WriteHeader(http.StatusOK)
-	if _, err := x.w.Write(body); err != nil {
+	if x.status == 0 {
+		x.status = http.StatusOK
+	}
+	x.w.WriteHeader(x.status)
+	n, err := x.w.Write(body)
+	x.sent += n
+	if err != nil {
 		x.left = true
 	}
+}
+
+// write sends events.
+func (x *exchange) write(events []byte) bool {
+	x.status = http.StatusOK
+	n, err := x.stream.Write(events)
+	x.sent += n
+	if err != nil {
+		x.left = true
+	}
+	return err == nil
 }
 
 // callContext is the context of a request's calls. The transport keeps notes in
@@ -182,7 +259,12 @@ func (x *exchange) answer(body []byte) {
 // request must not share them, so here there are none.
 type callContext struct {
 	context.Context
-	id string // the request's
+	id    string // the request's
+	trail *audit.Trail
+}
+
+func (x *exchange) callContext(ctx context.Context) context.Context {
+	return callContext{ctx, x.id, x.trail}
 }
 
 type requestIDKey struct{}
@@ -193,6 +275,8 @@ func (c callContext) Value(key any) any {
 		return nil
 	case requestIDKey{}:
 		return c.id
+	case trailKey{}:
+		return c.trail
 	}
 	return c.Context.Value(key)
 }
@@ -229,32 +313,6 @@ func (x *exchange) acceptable() bool {
 		return false
 	}
 	return true
-}
-
-// identify finds out who calls. An earlier handler's word is taken; else a token
-// is needed, or none must be wrong (security X2).
-func (x *exchange) identify() bool {
-	const userID = "http.auth.user.id"
-	if id, ok := x.repl.GetString(userID); ok && id != "" {
-		x.user = id
-		return true
-	}
-	if x.h.Auth == authOff {
-		return true
-	}
-	token, err := users.Bearer(x.r.Header)
-	if errors.Is(err, users.ErrNoToken) && x.h.Auth == authOptional {
-		return true
-	}
-	if err == nil {
-		if user, ok := x.h.app.tokens.Find(token); ok {
-			x.user = user
-			x.repl.Set(userID, user)
-			return true
-		}
-	}
-	x.fail(openai.InvalidKey())
-	return false
 }
 
 // body reads the request's body to its end before anything is dialled: while it
@@ -370,6 +428,9 @@ func (x *exchange) end() {
 	}
 	if x.left && !committed {
 		x.w.WriteHeader(statusClientLeft) // nobody reads it but the access log
+	}
+	if x.place != "" {
+		running.Release(x.place)
 	}
 	x.record()
 	if cause != nil {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/universal-ai-gateway/magicproxy/state"
 )
 
 // two is a tier over two upstreams, then a third to fall back on.
@@ -46,7 +48,7 @@ func targets(answers ...*answer) (s []string) {
 func TestRotationIsExact(t *testing.T) {
 	a, b, c := newUpstream(t), newUpstream(t), newUpstream(t)
 	g := start(t, two(t, a, b, c, ""))
-	counters.Next(t.Context(), "t") // wherever the count is now: exact means it goes on
+	memory.Admit(t.Context(), state.Admission{Chain: "t"}) // wherever the count is now: exact means it goes on
 	var got []string
 	for range 6 {
 		got = append(got, targets(g.chat("t", false).want(t, 200))...)

@@ -28,6 +28,7 @@ type gateway struct {
 	addr   string // of the site
 	admin  string
 	log    string // path of the log
+	last   config
 	client *http.Client
 }
 
@@ -95,6 +96,7 @@ func (g *gateway) load(c config) error {
 	if err != nil {
 		return err
 	}
+	g.last = c
 	defer g.client.CloseIdleConnections() // the old server closes them too, at some moment
 	return caddy.Load(cfg, true)
 }

@@ -17,14 +17,14 @@ func init() {
 
 // Handler answers OpenAI's API: /v1/chat/completions, /v1/completions,
 // /v1/embeddings, /v1/responses and /v1/models, and beside it the sessions of agents
-// at /v1/sessions. Every other path that reaches it is answered with OpenAI's 404.
+// at /v1/sessions and users' own affairs at /v1/user and /v1/auth/register. Every other path that reaches it is answered with OpenAI's 404.
 //
 // It sets these placeholders:
 //
 // Placeholder | Description
 // ------------|---------------
 // `{http.ai_gateway.request_id}` | The request's id, also in the x-request-id header
-// `{http.ai_gateway.user}` | Who called, empty for anybody
+// `{http.ai_gateway.user}` | Who called, by name; empty for anybody
 // `{http.ai_gateway.model}` | The model asked for
 // `{http.ai_gateway.target}` | The provider/model that answered, or was tried last
 // `{http.ai_gateway.attempts}` | How many upstream attempts were made
@@ -52,6 +52,21 @@ type Handler struct {
 
 	// MaxBody bounds request bodies, in bytes. Default 20 MiB.
 	MaxBody int64 `json:"max_body,omitempty"`
+
+	// RateLimits bound the requests of a caller to models. All of them must have
+	// room. Default: none.
+	RateLimits []RateLimit `json:"rate_limits,omitempty"`
+
+	// Concurrency bounds the requests of a caller that are under way at the same
+	// time on this machine. Default 0: no bound.
+	Concurrency int `json:"concurrency,omitempty"`
+
+	// Register lets anybody become a user at /v1/auth/register, as often as it says
+	// per address. Default: only the admin API makes users.
+	Register *RateLimit `json:"register,omitempty"`
+
+	// Health is a path that says how the gateway does. Default: none.
+	Health string `json:"health,omitempty"`
 
 	app    *App
 	logger *zap.Logger
@@ -92,13 +107,16 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.MaxBody < 0 || h.MaxBody > 1<<30 {
 		return fmt.Errorf("max_body: %d is not between 1 and 1 GiB", h.MaxBody)
 	}
+	if err := h.checkLimits(); err != nil {
+		return err
+	}
 	app, err := ctx.App("ai_gateway")
 	if err != nil {
 		return err
 	}
 	h.app = app.(*App)
-	if h.Auth == authBearer && h.app.tokens.Len() == 0 {
-		h.logger.Warn("nobody has a token: unless an earlier handler says who calls, every request is answered with 401 (token <user> <secret> in the global options, or auth off)")
+	if h.Auth == authBearer && h.app.tokens.Len() == 0 && h.Register == nil && h.app.Users == nil {
+		h.logger.Warn("the configuration gives nobody a token: unless users are registered or an earlier handler says who calls, every request is answered with 401 (token <user> <secret> in the global options, register here, or auth off)")
 	}
 	for _, glob := range h.Allow {
 		if !strings.ContainsAny(glob, "*?/") && !h.app.named(glob) {
@@ -111,6 +129,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 // ServeHTTP implements caddyhttp.MiddlewareHandler. It answers every request
 // itself.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	h.app.enter()
+	defer h.app.leave()
 	x := newExchange(h, w, r)
 	defer x.end()
 	x.serve()

@@ -13,7 +13,15 @@ import (
 // longer to end than goleak waits by itself: a server that shuts down looks after its
 // connections every half second, and net/http keeps one it has closed for as long.
 func TestMain(m *testing.M) {
+	// What has no place of its own is not to go into anybody's home.
+	data, err := os.MkdirTemp("", "ai_gateway")
+	if err != nil {
+		panic(err)
+	}
+	_ = os.Setenv("XDG_DATA_HOME", data)
+	_ = os.Setenv("AppData", data)
 	code := m.Run()
+	_ = os.RemoveAll(data)
 	if code == 0 {
 		code = leaks()
 	}

@@ -23,6 +23,7 @@ type metricSet struct {
 	streams                    prometheus.Gauge
 
 	runs, recovered                        *prometheus.CounterVec
+	refusals, cache                        *prometheus.CounterVec
 	turns, toolSeconds                     *prometheus.HistogramVec
 	toolCalls, breakerChanges, toolChanges *prometheus.CounterVec
 }
@@ -48,6 +49,10 @@ func newMetricSet() *metricSet {
 			"Time a request spent in the gateway itself, without waiting for upstreams.",
 			[]float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .05, .25})),
 		streams: prometheus.NewGauge(prometheus.GaugeOpts(name("streams_in_flight", "Streams being answered."))),
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts(name("refusals_total",
+			"Requests refused by a policy: rate_limit, concurrency, register, or store, whose backend is away.")), []string{"reason"}),
+		cache: prometheus.NewCounterVec(prometheus.CounterOpts(name("cache_total",
+			"Requests whose answer might have been cached: hit or miss.")), []string{"result"}),
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts(name("agent_runs_total",
 			"Runs of agents, by the finish_reason of their answers, canceled, or error.")), []string{"agent", "reason"}),
 		turns: prometheus.NewHistogramVec(histogram("agent_turns",
@@ -70,7 +75,7 @@ func newMetricSet() *metricSet {
 func (m *metricSet) register(r *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
 		m.requests, m.attempts, m.tokens, m.firstContent, m.overhead, m.streams, m.runs, m.turns, m.recovered,
-		m.toolCalls, m.toolSeconds, m.breakerChanges, m.toolChanges, stateCollector{},
+		m.toolCalls, m.toolSeconds, m.breakerChanges, m.toolChanges, m.refusals, m.cache, stateCollector{}, partCollector{},
 	} {
 		if err := r.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
 			return err

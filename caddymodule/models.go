@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"strings"
 
-	"github.com/universal-ai-gateway/magicproxy/glob"
 	"github.com/universal-ai-gateway/magicproxy/openai"
 )
 
@@ -29,7 +28,7 @@ func (x *exchange) models(id string) {
 	app := x.h.app
 	if id != "" {
 		x.model = id
-		if !app.named(id) || !glob.Any(x.h.Allow, id) {
+		if !app.named(id) || !x.allowed(id) {
 			x.fail(openai.ModelNotFound(openai.Cut(id, 128)))
 			return
 		}
@@ -41,7 +40,7 @@ func (x *exchange) models(id string) {
 		Data   []model `json:"data"`
 	}{"list", []model{}}
 	for _, name := range app.names() {
-		if glob.Any(x.h.Allow, name) {
+		if x.allowed(name) {
 			list.Data = append(list.Data, x.modelOf(name))
 		}
 	}

@@ -126,7 +126,7 @@ func TestSpans(t *testing.T) {
 	recorder := tracetest.NewSpanRecorder()
 	tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder))
 	defer func() { _ = tp.Shutdown(context.Background()) }()
-	o := &observer{logger: zap.NewNop()}
+	o := &observer{&App{logger: zap.NewNop(), store: lasting{memory}}}
 	target := rotation.NewTarget(boundProvider(), "m")
 
 	ctx, parent := tp.Tracer("caddy").Start(t.Context(), "request")

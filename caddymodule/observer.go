@@ -16,7 +16,7 @@ import (
 )
 
 // observer turns attempts into metrics, log lines and spans.
-type observer struct{ logger *zap.Logger }
+type observer struct{ app *App }
 
 type spanKey struct{}
 
@@ -59,6 +59,8 @@ func operationOf(ep openai.Endpoint) string {
 // End implements rotation.Observer.
 func (o *observer) End(ctx context.Context, a rotation.Attempt) {
 	metrics.attempt(a)
+	recordAttempt(ctx, a)
+	o.app.tellKey(ctx, a)
 	kind := kindOf(a)
 	if span, ok := ctx.Value(spanKey{}).(trace.Span); ok {
 		if a.Usage.Total > 0 {
@@ -75,7 +77,7 @@ func (o *observer) End(ctx context.Context, a rotation.Attempt) {
 	if a.Err == nil {
 		return
 	}
-	if e := o.logger.Check(level(kind), "attempt failed"); e != nil {
+	if e := o.app.logger.Check(level(kind), "attempt failed"); e != nil {
 		e.Write(zap.String("target", openai.Cut(a.Target.String(), 256)), zap.String("key", a.KeyID), zap.String("outcome", kind.String()),
 			zap.Int("status", a.Err.Status), zap.Duration("retry_after", a.Err.RetryAfter), zap.Duration("took", a.Took), restsUntil(a.Until), zap.String("request_id", requestID(ctx)),
 			zap.String("error", a.Err.Error()), zap.NamedError("reason", a.Err.Err))

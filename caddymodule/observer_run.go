@@ -13,15 +13,16 @@ import (
 )
 
 // runObserver turns what runs do into metrics and spans.
-type runObserver struct{}
+type runObserver struct{ recorder *recorder }
 
 // Recovered implements agentruntime.Observer.
 func (runObserver) Recovered(how string) { metrics.recovered.WithLabelValues(how).Inc() }
 
 // Tool implements agentruntime.Observer. As for attempts there are spans only where
 // the request has one.
-func (runObserver) Tool(ctx context.Context, server, tool string) (context.Context, func(string)) {
-	from := time.Now()
+func (o runObserver) Tool(ctx context.Context, use agentruntime.ToolUse) (context.Context, func(outcome, text string)) {
+	from, server, tool := time.Now(), use.Server, use.Tool
+	recorded := o.recorder.recordTool(ctx, use)
 	var span trace.Span
 	if tracer := tracerOf(ctx); tracer != nil {
 		name := openai.Cut(tool, 128)
@@ -31,7 +32,10 @@ func (runObserver) Tool(ctx context.Context, server, tool string) (context.Conte
 			attribute.String("mcp.server.name", server),
 		))
 	}
-	return ctx, func(outcome string) {
+	return ctx, func(outcome, text string) {
+		if recorded != nil {
+			recorded(outcome, text)
+		}
 		metrics.toolCalls.WithLabelValues(server, outcome).Inc()
 		metrics.toolSeconds.WithLabelValues(server).Observe(time.Since(from).Seconds())
 		if span == nil {

@@ -149,7 +149,7 @@ func TestHandler(t *testing.T) {
 			logged, err := provision(t, `{"ai_gateway":{"mock":"on"},"http":{"servers":{"s":{"listen":["127.0.0.1:0"],"automatic_https":{"disable":true},"routes":[{"handle":[`+handler+`]}]}}}}`)
 			wantError(t, err, tt.want)
 			// Nobody can call the default: that is said, and nothing refused.
-			if warned := strings.Contains(logged, "nobody has a token"); warned != (err == nil && !strings.Contains(tt.handler, "auth")) {
+			if warned := strings.Contains(logged, "gives nobody a token"); warned != (err == nil && !strings.Contains(tt.handler, "auth")) {
 				t.Errorf("a warning: %v: %s", warned, logged)
 			}
 		})

@@ -16,6 +16,7 @@ import (
 func (x *exchange) record() {
 	x.took = time.Since(x.start)
 	metrics.finish(x)
+	x.recordEnd()
 	if extra, ok := x.r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Set(zap.Object("ai_gateway", x))
 	}
@@ -111,7 +112,7 @@ func (x *exchange) placeholder(key string) (any, bool) {
 	case "request_id":
 		return x.id, true
 	case "user":
-		return x.user, true
+		return x.userName, true
 	case "model":
 		return x.logModel(), true
 	case "target":

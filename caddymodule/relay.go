@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/universal-ai-gateway/magicproxy/openai"
@@ -18,7 +20,8 @@ func (x *exchange) relay(ctx context.Context, call rotation.Call) {
 	defer metrics.streams.Dec()
 	x.stream = openai.NewStreamWriter(x.w, time.Duration(x.h.KeepAlive))
 	// The request is not looked at again: a stream must not keep its body.
-	addDone := call.Request.Endpoint.EndsWithDone()
+	endpoint := call.Request.Endpoint
+	addDone := endpoint.EndsWithDone()
 	s, err := x.h.app.caller.Stream(ctx, call)
 	if err != nil {
 		x.failCall(err)
@@ -26,10 +29,16 @@ func (x *exchange) relay(ctx context.Context, call rotation.Call) {
 	}
 	defer s.Close()
 	x.stream.SetHeader(HeaderTarget, headerText(s.Target().String()))
-	err = relayEvents(x.stream, s, addDone)
+	x.status = http.StatusOK
+	var source eventSource = s
+	if x.overhears() {
+		source = overheard{s, x, endpoint}
+	}
+	err = relayEvents(counted{x.stream, &x.sent}, source, addDone)
 	e, ok := errors.AsType[*provider.Error](err)
 	switch {
 	case err == nil:
+		x.keepSaid(&openai.Completion{ID: "chatcmpl-" + strings.TrimPrefix(x.id, "req_"), Created: time.Now().Unix(), Model: x.model})
 	case errors.Is(err, errClientLeft):
 		x.left = true
 	case !ok:

@@ -45,7 +45,7 @@ func streamOf(t testing.TB, client provider.Provider, usage bool) *rotation.Stre
 	p := boundProvider()
 	p.Client = client
 	chain := &rotation.Chain{Name: "m", Main: []*rotation.Target{rotation.NewTarget(p, "m")}, Direct: true}
-	s, err := new(rotation.Caller).Stream(t.Context(), rotation.Call{Route: chain.Route(t.Context()), Request: req})
+	s, err := new(rotation.Caller).Stream(t.Context(), rotation.Call{Route: chain.Route(0), Request: req})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,12 +16,15 @@ import (
 )
 
 // run answers with an agent's run.
-func (x *exchange) run(ctx context.Context, agent *agentruntime.Agent, req *openai.Request) {
-	if req.Endpoint != openai.Chat {
-		x.fail(openai.InvalidRequest("model", "The model `%s` is an agent, and answers only %s.", openai.Cut(req.Model, 128), prefix+openai.Chat.Path()))
+func (x *exchange) run(agent *agentruntime.Agent, req *openai.Request, start uint64) {
+	key, given, ok := x.sessionKey()
+	if !ok {
 		return
 	}
-	lease, session, ok := x.begin(ctx, agent)
+	x.session = key.ID
+	x.recordRequest(req)
+	ctx := x.callContext(x.r.Context())
+	lease, session, ok := x.begin(ctx, agent, key, given)
 	if !ok {
 		return
 	}
@@ -36,7 +39,9 @@ func (x *exchange) run(ctx context.Context, agent *agentruntime.Agent, req *open
 	}
 	ctx, span := beginRun(lease.Context(), agent)
 	defer span.End()
-	run, refusal := x.h.app.manager.Run(ctx, agentruntime.Call{Agent: agent, Request: req, Session: &session, Quiet: !req.Stream, Trace: &x.trace})
+	run, refusal := x.h.app.manager.Run(ctx, agentruntime.Call{
+		Agent: agent, Request: req, Start: start, Own: x.ownKeys(), Session: &session, Quiet: !req.Stream, Trace: &x.trace,
+	})
 	if refusal != nil {
 		x.fail(refusal)
 		return
@@ -61,6 +66,7 @@ func (x *exchange) streamRun(run *agentruntime.Run, a *openai.Completion, usage 
 			x.failRun(err)
 			return
 		}
+		x.pieceOf(&ev)
 		if ev.Hidden {
 			continue
 		}
@@ -74,24 +80,28 @@ func (x *exchange) streamRun(run *agentruntime.Run, a *openai.Completion, usage 
 		}
 		switch ev.Kind {
 		case agentruntime.Reasoning:
+			x.said.reason(ev.Text)
 			buf = enc.AppendReasoning(buf, ev.Text)
 		case agentruntime.Content:
+			x.said.say(ev.Text)
 			buf = enc.AppendContent(buf, ev.Text)
 		case agentruntime.Notice:
 			buf = appendComment(buf, ev.Text)
 		case agentruntime.ToolCall:
+			x.said.calls = true
 			buf = enc.AppendToolCall(buf, calls, ev.Call.ID, ev.Call.Name, ev.Call.Arguments)
 			calls++
 		case agentruntime.Finish:
 			keep()
+			x.said.finish, a.Usage = ev.Reason, ev.Usage
+			x.keepSaid(a)
 			buf = enc.AppendFinish(buf, ev.Reason)
 			if usage {
 				buf = enc.AppendUsage(buf, ev.Usage)
 			}
 			buf = append(buf, openai.Done...)
 		}
-		if _, err := x.stream.Write(buf); err != nil {
-			x.left = true
+		if !x.write(buf) {
 			return
 		}
 	}
@@ -114,7 +124,9 @@ func (x *exchange) collectRun(run *agentruntime.Run, a *openai.Completion, keep 
 			keep()
 			x.failRun(err)
 			return
-		case ev.Hidden:
+		}
+		x.pieceOf(&ev)
+		if ev.Hidden {
 			continue
 		}
 		switch ev.Kind {
@@ -132,10 +144,15 @@ func (x *exchange) collectRun(run *agentruntime.Run, a *openai.Completion, keep 
 	}
 	m.Content, m.Reasoning = content.String(), reasoning.String()
 	a.Choices = []openai.Message{m}
+	body := a.AppendJSON(nil)
+	if x.said.finish = m.FinishReason; x.overhears() {
+		x.said.read(openai.Chat, body)
+		x.keepAnswer(body)
+	}
 	if x.trace.Target != nil {
 		x.w.Header()[HeaderTarget] = []string{headerText(x.trace.Target.String())}
 	}
-	x.answer(a.AppendJSON(nil))
+	x.answer(body)
 }
 
 // failRun answers with what a run's error says.
@@ -151,19 +168,17 @@ func (x *exchange) failRun(err error) {
 const headerSession = "X-Session-Id"
 
 // begin takes the session that the client names, or a fresh one.
-func (x *exchange) begin(ctx context.Context, agent *agentruntime.Agent) (state.Lease, state.Session, bool) {
+func (x *exchange) begin(ctx context.Context, agent *agentruntime.Agent, key state.SessionKey, given bool) (state.Lease, state.Session, bool) {
 	var none state.Session
-	key, given, ok := x.sessionKey()
-	if !ok {
-		return nil, none, false
-	}
-	lease, err := sessions.Begin(ctx, key, state.Opening{Agent: agent.Name, Issued: !given})
+	lease, err := x.h.app.store.Sessions().Begin(ctx, key, state.Opening{Agent: agent.Name, Issued: !given})
 	if err != nil {
 		x.failSession(err)
 		return nil, none, false
 	}
 	x.w.Header()[headerSession] = []string{key.ID}
-	return lease, lease.Session(), true
+	s := lease.Session()
+	x.recordSession(&s)
+	return lease, s, true
 }
 
 // sessionKey reads the request's session; given says that the client names one.
@@ -184,6 +199,7 @@ func (x *exchange) sessionKey() (key state.SessionKey, given, ok bool) {
 
 // keep saves the session and gives it back, also when the client has left.
 func (x *exchange) keep(ctx context.Context, lease state.Lease, s *state.Session) {
+	x.kept = s
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), sessionPatience)
 	defer stop()
 	if err := lease.Save(ctx, *s); err != nil {
@@ -211,6 +227,8 @@ func (x *exchange) failSession(err error) {
 		e := openai.Unavailable(time.Second, "Too many sessions are in use. Try again shortly.")
 		e.Class = openai.ClassPolicy
 		x.fail(e)
+	case errors.Is(err, state.ErrUnavailable):
+		x.fail(openai.Unavailable(time.Second, "The gateway's shared state cannot be reached. Try again shortly."))
 	case x.r.Context().Err() != nil:
 		x.left = true
 	default:
@@ -219,11 +237,8 @@ func (x *exchange) failSession(err error) {
 	}
 }
 
-// sessions outlive configurations.
-var sessions state.Sessions = state.NewMemorySessions(state.Bounds{})
-
-// session answers GET /v1/sessions/{id} and POST /v1/sessions/{id}/cancel.
-func (x *exchange) session(rest string) {
+// sessions answers GET /v1/sessions/{id} and POST /v1/sessions/{id}/cancel.
+func (x *exchange) sessions(rest string) {
 	x.endpoint = "sessions"
 	id, verb, deeper := strings.Cut(rest, "/")
 	method := http.MethodGet
@@ -241,7 +256,7 @@ func (x *exchange) session(rest string) {
 		x.fail(openai.InvalidRequest("", "Invalid session id: expected 16 to 128 of A-Z, a-z, 0-9, _ and -."))
 		return
 	}
-	key := state.SessionKey{User: x.user, ID: id}
+	key, sessions := state.SessionKey{User: x.user, ID: id}, x.h.app.store.Sessions()
 	if verb == "cancel" {
 		if err := sessions.Cancel(x.r.Context(), key); err != nil {
 			x.failSession(err)

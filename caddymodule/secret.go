@@ -2,9 +2,11 @@ package caddymodule
 
 import (
 	"errors"
+	"net/url"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 )
 
 // resolve returns a secret's value. Its errors name the placeholder, never the
@@ -41,4 +43,16 @@ func literal(repl *caddy.Replacer, s string) (string, error) {
 		return repl.ReplaceOrErr(t, true, true)
 	}
 	return s, nil
+}
+
+// warnLiteralURL is warnLiteral for an address, which is a secret only with a
+// password in it.
+func warnLiteralURL(logger *zap.Logger, what, value string) {
+	u, err := url.Parse(value)
+	if err != nil || u.User == nil {
+		return
+	}
+	if _, ok := u.User.Password(); ok {
+		warnLiteral(logger, what, value)
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/universal-ai-gateway/magicproxy/agentruntime"
+	"github.com/universal-ai-gateway/magicproxy/audit"
 	"github.com/universal-ai-gateway/magicproxy/glob"
 	"github.com/universal-ai-gateway/magicproxy/mcp"
 )
@@ -125,6 +126,13 @@ type serverObserver struct {
 // Breaker implements mcp.Observer.
 func (o serverObserver) Breaker(server, from, to string, cause mcp.Kind) {
 	metrics.breakerChanges.WithLabelValues(server, to).Inc()
+	if app := runningApp(); app != nil { // servers outlive configurations, and what these record with
+		s := audit.BreakerState{Server: server, State: to}
+		if to != "closed" {
+			s.Cause = cause.String()
+		}
+		app.recorder.log().Record(audit.Subject{}, audit.Event{Payload: s})
+	}
 	if to == "closed" {
 		o.logger.Info("tool server is well again", zap.String("server", server), zap.String("from", from))
 		return

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -80,6 +81,12 @@ func (k Kind) Blame() Blame {
 
 // String returns the kind as metrics and logs spell it.
 func (k Kind) String() string { return kindNames[k] }
+
+// ParseKind returns the kind of a name that String has given.
+func ParseKind(name string) (Kind, bool) {
+	i := slices.Index(kindNames[:], name)
+	return Kind(max(i, 0)), i >= 0 //nolint:gosec // an index
+}
 
 // Error is a failed attempt.
 type Error struct {

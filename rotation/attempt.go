@@ -6,7 +6,7 @@
 // for concurrent use; a Stream belongs to one goroutine.
 //
 //	chain := table.Lookup(req.Model)
-//	s, err := caller.Stream(ctx, rotation.Call{Route: chain.Route(ctx), Request: req})
+//	s, err := caller.Stream(ctx, rotation.Call{Route: chain.Route(start), Request: req})
 package rotation
 
 import (
@@ -47,6 +47,7 @@ type attempt struct {
 	usage  openai.Usage
 	err    *provider.Error
 
+	healed bool // see Attempt
 	marked bool // its outcome has been held against, or in favour of, what it used
 
 	// The timers of contract S6, all in one: total counts from start, the one for
@@ -214,11 +215,22 @@ func (a *attempt) refusal(kind provider.Kind) *provider.Error {
 // describe takes over an upstream's own words, without what is secret.
 func (a *attempt) describe(e *provider.Error, d openai.ErrorDetail) {
 	if d.Message != "" {
-		e.Message = a.target.Provider.scrub(d.Message)
+		e.Message = a.scrub(d.Message)
 	}
-	e.Param = openai.Cut(a.target.Provider.scrub(d.Param), 128)
-	e.Code = openai.Cut(a.target.Provider.scrub(d.Code), 64)
+	e.Param = openai.Cut(a.scrub(d.Param), 128)
+	e.Code = openai.Cut(a.scrub(d.Code), 64)
 	e.ToolUse, e.Generation = d.ToolUse, d.Generation
+}
+
+// scrub takes secrets out of an upstream's text.
+func (a *attempt) scrub(text string) string { return a.target.Provider.scrub(text, a.ownSecret()) }
+
+// ownSecret is the user's own key, if the attempt uses one.
+func (a *attempt) ownSecret() string {
+	if a.key.own {
+		return a.key.Secret
+	}
+	return ""
 }
 
 // event reads an error object that came under a 200.
@@ -265,7 +277,7 @@ func (a *attempt) end(err *provider.Error) {
 	a.err = err
 	if err != nil {
 		// An error of net/http may quote what the upstream sent.
-		err.Err = a.target.Provider.scrubError(err.Err)
+		err.Err = a.target.Provider.scrubError(err.Err, a.ownSecret())
 		a.mark(err.Kind, err.RetryAfter)
 	}
 }
@@ -313,8 +325,8 @@ func (a *attempt) close() {
 // report is the attempt as its observer sees it now.
 func (a *attempt) report() Attempt {
 	r := Attempt{
-		Target: a.target, Endpoint: a.run.endpoint, KeyID: a.key.ID, Err: a.err,
-		Took: time.Since(a.start), First: a.seen, Usage: a.usage,
+		Target: a.target, Endpoint: a.run.endpoint, KeyID: a.key.ID, Own: a.key.own, Err: a.err,
+		Took: time.Since(a.start), First: a.seen, Usage: a.usage, Healed: a.healed,
 	}
 	if a.err != nil {
 		r.Until = a.until()
@@ -337,6 +349,7 @@ func (a *attempt) mark(kind provider.Kind, given time.Duration) {
 	}
 	switch kind {
 	case provider.KindOK:
+		a.healed = a.ofKey == probe || a.ofPair == probe
 		target.succeed(a.ofTarget.spend())
 		key.succeed(a.ofKey.spend())
 		if a.pair != nil {

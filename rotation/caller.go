@@ -27,8 +27,10 @@ type Attempt struct {
 	Target   *Target
 	Endpoint openai.Endpoint
 
-	// KeyID is the beginning of the key's hash, empty for none.
+	// KeyID is the beginning of the key's hash, empty for none; Own says that it is
+	// one of the user's own.
 	KeyID string
+	Own   bool
 
 	// Err is nil when the answer came whole.
 	Err *provider.Error
@@ -41,6 +43,10 @@ type Attempt struct {
 	// it did.
 	Until time.Time
 
+	// Healed says that the attempt was a probe, and has shown the key, or the key for
+	// this model, to be well again.
+	Healed bool
+
 	Usage openai.Usage
 }
 
@@ -52,6 +58,10 @@ type Caller struct{ Observer Observer }
 type Call struct {
 	Route   Route
 	Request *openai.Request
+
+	// Own are the user's own keys, nil for none. They belong to the user's request,
+	// all of whose calls share them.
+	Own *OwnKeys
 
 	// Trace, if set, is filled in as the call goes on. It belongs to the caller.
 	Trace *Trace
@@ -164,7 +174,7 @@ func (c *Caller) run(ctx context.Context, call Call, try func(*attempt) *provide
 		r.tried = r.room[:0]
 	}
 	var room [8]*Target
-	plan := call.Route.Plan(room[:0], time.Now().UnixNano())
+	plan := call.Route.Plan(room[:0], time.Now().UnixNano(), call.Own)
 	for _, t := range plan {
 		if done, err := r.tryKeys(t, try); done {
 			return err
@@ -331,8 +341,8 @@ func (r *run) soonest(plan []*Target) *Target {
 // and whether it may be probed earlier.
 func (r *run) due(t *Target) (at int64, early bool) {
 	found := false
-	for i := range t.Provider.Keys {
-		k := t.Provider.Keys[i].state
+	for key := range r.Own.before(t.Provider) {
+		k := key.state
 		if r.excluded(k, t.state) {
 			continue
 		}

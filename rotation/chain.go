@@ -1,9 +1,5 @@
 package rotation
 
-import (
-	"context"
-)
-
 // Target is one model at one provider.
 type Target struct {
 	Provider *Provider
@@ -24,9 +20,12 @@ func NewTarget(p *Provider, model string) *Target {
 func (t *Target) String() string { return t.Provider.Name + "/" + t.Model }
 
 // ready reports whether the target could serve now.
-func (t *Target) ready(now int64) bool {
+func (t *Target) ready(now int64, own *OwnKeys) bool {
 	if !t.state.ready(now) || t.Provider.state.limit.full(t.Provider.MaxConcurrent) {
 		return false
+	}
+	if k := own.key(t.Provider); k != nil && k.state.ready(t.Model, now) {
+		return true
 	}
 	for i := range t.Provider.Keys {
 		if t.Provider.Keys[i].state.ready(t.Model, now) {
@@ -48,9 +47,6 @@ type Chain struct {
 	// Direct says that the name is provider/model: there is no other target, and
 	// what its upstream says of the model is said of the name.
 	Direct bool
-
-	// Counters hands out the starts. It is needed with more than one main target.
-	Counters Counters
 }
 
 // Route is a chain with the start one request got. An agent keeps its route for
@@ -60,11 +56,17 @@ type Route struct {
 	start int
 }
 
-// Route takes the next start.
-func (c *Chain) Route(ctx context.Context) Route {
+// Rotates reports whether the starts of the chain's routes matter: there is more
+// than one main target.
+func (c *Chain) Rotates() bool { return len(c.Main) > 1 }
+
+// Route returns the route that begins with the start-th main target, counted round
+// and round. Whoever counts gives every request of a chain the next start, over all
+// machines (contract F6); chains that do not rotate need no count.
+func (c *Chain) Route(start uint64) Route {
 	r := Route{Chain: c}
 	if n := uint64(len(c.Main)); n > 1 {
-		r.start = int(c.Counters.Next(ctx, c.Name) % n) //nolint:gosec // less than n
+		r.start = int(start % n) //nolint:gosec // less than n
 	}
 	return r
 }
@@ -85,12 +87,13 @@ func (r Route) at(i int) *Target {
 
 // Plan appends the route's targets to dst in the order they are to be tried:
 // those that could serve at now (Unix nanoseconds) before the others, both in
-// the route's order. It allocates only when dst has no room.
-func (r Route) Plan(dst []*Target, now int64) []*Target {
+// the route's order. A target that a key of the user's own opens needs no other.
+// It allocates only when dst has no room.
+func (r Route) Plan(dst []*Target, now int64, own *OwnKeys) []*Target {
 	first, n := len(dst), r.Len()
 	late := 0
 	for i := range n {
-		if t := r.at(i); t.ready(now) {
+		if t := r.at(i); t.ready(now, own) {
 			dst = append(dst, t)
 		} else {
 			late++

@@ -149,6 +149,23 @@ func (h *health) fail(g grant, now int64, kind provider.Kind, given, limit time.
 	h.until.Store(max(until, now+int64(cooling)))
 }
 
+// learn takes over a failure that was met elsewhere, which lasts until then. It is
+// not one more failure of this machine's.
+func (h *health) learn(kind provider.Kind, now, until int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	was := h.until.Load()
+	if until <= was {
+		return
+	}
+	if was == 0 {
+		h.since = now
+	}
+	h.failures = max(h.failures, 1)
+	h.cause, h.retired = kind, h.retired || kind == provider.KindUnauthorized
+	h.until.Store(until)
+}
+
 // due returns when h can be claimed, in Unix nanoseconds; 0 means now. early
 // says that a probe before that time is allowed.
 func (h *health) due() (at int64, early bool, cause provider.Kind) {

@@ -21,6 +21,7 @@ type Key struct {
 	ID string
 
 	state *keyState
+	own   bool // see OwnKeys
 }
 
 // KeyID returns the ID of a secret: the first 12 hex digits of its SHA-256.
@@ -60,7 +61,13 @@ func (k *keyState) pair(model string) *health {
 
 // failPair marks the key for one model.
 func (k *keyState) failPair(model string, g grant, now int64, kind provider.Kind, given, limit time.Duration) {
+	k.refused(model).fail(g, now, kind, given, limit)
+}
+
+// refused returns the key's state for a model, which is remembered from now on.
+func (k *keyState) refused(model string) *health {
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	if k.pairs == nil {
 		k.pairs = make(map[string]*health)
 	}
@@ -76,8 +83,7 @@ func (k *keyState) failPair(model string, g grant, now int64, kind provider.Kind
 		k.pairs[model] = h
 		k.some.Store(true)
 	}
-	k.mu.Unlock()
-	h.fail(g, now, kind, given, limit)
+	return h
 }
 
 // reset forgets everything held against the key.
@@ -120,15 +126,16 @@ func (k *keyState) due(model string) (at int64, early bool, cause provider.Kind)
 // serve the model and that this call has not used for the target yet (contract
 // F3); for an early probe the one that is due first.
 func (a *attempt) takeKey(now int64, early bool) bool {
-	keys := a.target.Provider.Keys
 	var lost []*keyState // somebody else was quicker
 	for {
 		var best *Key
 		var least, used uint64 // least orders the keys
-		for i := range keys {
-			k := &keys[i]
+		for k := range a.run.Own.before(a.target.Provider) {
 			last := k.state.used.Load()
 			order := last
+			if k.own { // before all others (contract F5)
+				order = 0
+			}
 			if early {
 				at, ok, _ := k.state.due(a.target.Model)
 				if !ok {
@@ -142,6 +149,9 @@ func (a *attempt) takeKey(now int64, early bool) bool {
 				continue
 			}
 			best, least, used = k, order, last
+			if k.own {
+				break
+			}
 		}
 		if best == nil {
 			return false

@@ -132,16 +132,16 @@ func TestOddEvents(t *testing.T) {
 // security: X5
 func TestTransportErrorsAreScrubbed(t *testing.T) {
 	p := bound("p", "canary-key-0123456789")
-	err := p.scrubError(provider.ErrIdleTimeout)
+	err := p.scrubError(provider.ErrIdleTimeout, "")
 	if err != provider.ErrIdleTimeout {
 		t.Errorf("a harmless error was changed: %v", err)
 	}
 	inner := &provider.Error{Message: `malformed MIME header: "oops Bearer canary-key-0123456789"`}
-	err = p.scrubError(inner)
+	err = p.scrubError(inner, "")
 	if got := err.Error(); got != `malformed MIME header: "oops [redacted]"` && got != `malformed MIME header: "oops [redacted]` {
 		t.Errorf("%s", got)
 	}
-	if p.scrubError(nil) != nil {
+	if p.scrubError(nil, "") != nil {
 		t.Error("nothing became something")
 	}
 }

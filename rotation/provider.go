@@ -196,11 +196,14 @@ var keyLike = regexp.MustCompile(`\b(?:(?:sk|gsk|csk|xai|pk|key|hf|r8|fw|tgp|ppl
 const redacted = "[redacted]"
 
 // scrub takes secrets out of an upstream's text and cuts it (security X5): the
-// provider's own, whichever key was used, and whatever else looks like one.
-func (p *Provider) scrub(text string) string {
+// provider's own, whichever key was used, a key of the user's, and whatever else looks like one.
+func (p *Provider) scrub(text, own string) string {
 	const longest = 8 << 10 // what the patterns have to go over
 	if len(text) > longest {
 		text = text[:longest]
+	}
+	if own != "" {
+		text = strings.ReplaceAll(text, own, redacted)
 	}
 	for i := range p.Keys {
 		if s := p.Keys[i].Secret; s != "" {
@@ -217,12 +220,12 @@ func (p *Provider) scrub(text string) string {
 
 // scrubError returns an error whose text is fit to be logged; what it wraps can
 // still be found.
-func (p *Provider) scrubError(err error) error {
+func (p *Provider) scrubError(err error, own string) error {
 	if err == nil {
 		return nil
 	}
 	text := err.Error()
-	if clean := p.scrub(text); clean != text {
+	if clean := p.scrub(text, own); clean != text {
 		return &scrubbed{clean, err}
 	}
 	return err

@@ -60,11 +60,11 @@ func TestScrub(t *testing.T) {
 		"AIzaSyA0123456789abcdef":                                    "[redacted]",
 		"Authorization: bearer abc.def":                              "Authorization: [redacted]",
 	} {
-		if got := p.scrub(text); got != want {
+		if got := p.scrub(text, ""); got != want {
 			t.Errorf("%q became %q, want %q", text, got, want)
 		}
 	}
-	long := p.scrub(strings.Repeat("ü", 100<<10))
+	long := p.scrub(strings.Repeat("ü", 100<<10), "")
 	if len(long) > 512 || !utf8.ValidString(long) {
 		t.Errorf("%d bytes", len(long))
 	}

@@ -18,18 +18,17 @@ type Tier struct{ Rotate, Fallback []string }
 type Table struct {
 	providers map[string]*Provider
 	tiers     map[string]Tier
-	counters  Counters
 	chains    map[string]*Chain
 }
 
 // Compile checks every reference and flattens tiers and aliases to targets. The
 // providers must be bound. The error names the tier and the word at fault, and
 // the names that would have been right.
-func Compile(providers map[string]*Provider, tiers map[string]Tier, counters Counters) (*Table, error) {
-	t := &Table{providers: providers, tiers: tiers, counters: counters, chains: make(map[string]*Chain)}
+func Compile(providers map[string]*Provider, tiers map[string]Tier) (*Table, error) {
+	t := &Table{providers: providers, tiers: tiers, chains: make(map[string]*Chain)}
 	for _, name := range slices.Sorted(maps.Keys(providers)) {
 		for alias, models := range providers[name].Aliases {
-			c := &Chain{Name: name + "/" + alias, Counters: counters}
+			c := &Chain{Name: name + "/" + alias}
 			for _, model := range models {
 				target := t.direct(providers[name], model)
 				c.Main = append(c.Main, target.Main...)
@@ -62,7 +61,7 @@ func (t *Table) direct(p *Provider, model string) *Chain {
 }
 
 // Chain compiles a list of targets that belongs to owner, which errors name, such
-// as "tier fast". Starts are counted under name; a tier's name is for its own list.
+// as "tier fast". Its starts are counted under name; a tier's name is for its own list.
 func (t *Table) Chain(owner, name string, list Tier) (*Chain, error) {
 	c := &compiler{Table: t, owner: owner}
 	if _, ok := t.tiers[name]; ok {
@@ -75,7 +74,7 @@ func (t *Table) Chain(owner, name string, list Tier) (*Chain, error) {
 	if len(main) == 0 {
 		return nil, fmt.Errorf("%s: rotate: no target", owner)
 	}
-	return &Chain{Name: name, Main: main, Fallback: late, Counters: t.counters}, nil
+	return &Chain{Name: name, Main: main, Fallback: late}, nil
 }
 
 type compiler struct {

@@ -7,7 +7,7 @@ import (
 
 func table(t *testing.T, providers map[string]*Provider, tiers map[string]Tier) *Table {
 	t.Helper()
-	tab, err := Compile(providers, tiers, new(MemoryCounters))
+	tab, err := Compile(providers, tiers)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,13 +74,13 @@ func TestTableErrorsNameWhatIsKnown(t *testing.T) {
 		{"cycle", map[string]Tier{"a": {Rotate: refs("b")}, "b": {Rotate: refs("p/x"), Fallback: refs("c")}, "c": {Rotate: refs("a")}}, `tier a: rotate: cycle a -> b -> c -> a`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := Compile(twoProviders(), tt.tiers, new(MemoryCounters))
+			_, err := Compile(twoProviders(), tt.tiers)
 			if err == nil || err.Error() != tt.want {
 				t.Errorf("%v, want %s", err, tt.want)
 			}
 		})
 	}
-	_, err := Compile(nil, map[string]Tier{"a": {Rotate: refs("p/x")}}, nil)
+	_, err := Compile(nil, map[string]Tier{"a": {Rotate: refs("p/x")}})
 	if err == nil || !strings.HasSuffix(err.Error(), "(known: none)") {
 		t.Error(err)
 	}

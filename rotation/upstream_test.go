@@ -153,8 +153,13 @@ func ask(t testing.TB, c *Chain, stream bool) (res result) {
 
 func askAs(t testing.TB, ctx context.Context, caller *Caller, c *Chain, stream bool) (res result) { //nolint:revive // t goes first
 	t.Helper()
-	call := Call{Route: Route{Chain: c}, Request: request(t, stream), Trace: &res.trace}
-	if !stream {
+	return askCall(t, ctx, caller, Call{Route: Route{Chain: c}, Request: request(t, stream)})
+}
+
+func askCall(t testing.TB, ctx context.Context, caller *Caller, call Call) (res result) { //nolint:revive // t goes first
+	t.Helper()
+	call.Trace = &res.trace
+	if !call.Request.Stream {
 		a, err := caller.Do(ctx, call)
 		if err == nil {
 			res.target, res.text = a.Target, string(a.Body)

@@ -149,6 +149,29 @@ func (m *MemorySessions) Cancel(ctx context.Context, key SessionKey) error {
 	return nil
 }
 
+// List implements Lister.
+func (m *MemorySessions) List(ctx context.Context, user string, limit int) ([]Listed, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	var all []Listed
+	for key, e := range m.byKey {
+		if len(all) == limit {
+			break
+		}
+		if user != "" && key.User != user || e.expired(now) {
+			continue
+		}
+		s := e.s.clone()
+		s.Running = e.held(now)
+		all = append(all, Listed{key, s})
+	}
+	return all, nil
+}
+
 // find returns the entry of key, nil if there is none that has not expired. mu is
 // held, as for all that follow.
 func (m *MemorySessions) find(key SessionKey, now time.Time) *entry {
@@ -258,4 +281,7 @@ func (m *MemorySessions) leave(e *entry) {
 }
 
 // Interface guards
-var _ Sessions = (*MemorySessions)(nil)
+var (
+	_ Sessions = (*MemorySessions)(nil)
+	_ Lister   = (*MemorySessions)(nil)
+)

@@ -78,3 +78,16 @@ type Lease interface {
 	// the lease had not held to the end; whoever has it now keeps it.
 	Release(ctx context.Context) error
 }
+
+// Lister is implemented by sessions that operators can look through.
+type Lister interface {
+	// List returns up to limit sessions, of one user unless that is empty, in no
+	// order.
+	List(ctx context.Context, user string, limit int) ([]Listed, error)
+}
+
+// Listed is a session and whose it is.
+type Listed struct {
+	Key     SessionKey
+	Session Session
+}

@@ -1,5 +1,5 @@
-// Package state keeps what requests share beyond one of them: the sessions of
-// agent runs. One process keeps it in memory; a backend that several machines
+// Package state keeps what requests share beyond one of them: counters, rate limits,
+// cached answers, and the sessions of agent runs. One process keeps it in memory; a backend that several machines
 // share fulfils the same interfaces, and package statetest says whether it does.
 //
 // Nothing here knows who a caller is or what a client is told: callers pass the
@@ -35,6 +35,10 @@ var (
 
 	// ErrLost: the lease is another run's by now, or has run out.
 	ErrLost = errors.New("the lease of the session is lost")
+
+	// ErrUnavailable: the backend is away, and sessions are to be kept there or not at
+	// all.
+	ErrUnavailable = errors.New("the sessions' backend is away")
 
 	// ErrCancelled is why a run ends that somebody cancelled.
 	ErrCancelled = errors.New("the run was cancelled")

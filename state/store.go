@@ -29,6 +29,9 @@ type Store interface {
 	// Bus returns the way to tell the other processes something.
 	Bus() Bus
 
+	// Quarantine returns the way to tell them of keys that rest.
+	Quarantine() Quarantine
+
 	// Health says how the backend does, for operators: it does no I/O.
 	Health() Health
 }
@@ -37,7 +40,8 @@ type Store interface {
 // and costs nothing.
 type Admission struct {
 	// Limits are the rate limits it falls under. Either all of them have room, and
-	// one request is counted in each, or none is counted.
+	// one request is counted in each, or none is counted; where a backend keeps them
+	// apart (see Limit) that holds for those it keeps together.
 	Limits []Limit
 
 	// Chain names the chain whose next start it needs, empty for none.
@@ -50,9 +54,8 @@ type Admission struct {
 // Limit is one rate limit: N requests in Window, smoothly. It is a GCRA: a burst
 // of N is let through, and then one every Window/N.
 type Limit struct {
-	// Key is whom it counts, such as "user:u_1:60:1m0s". Keys of one request
-	// share what stands before their first '|', which names the caller: a backend
-	// may keep them together.
+	// Key is whom it counts, and how: what stands before the first '|' names the
+	// caller, and a backend keeps together what names the same one.
 	Key string
 
 	N      int
@@ -79,7 +82,8 @@ type Admitted struct {
 	Reset, Retry time.Duration
 
 	// Start is the chain's next start: every value of a chain is handed out once,
-	// in order, beginning anywhere, over all processes that share the backend.
+	// beginning anywhere, over all processes that share the backend. A request that
+	// was refused, or whose answer is cached, takes none.
 	Start uint64
 
 	// Cached is the answer that was looked for, nil if there is none. It must not
@@ -99,6 +103,9 @@ const (
 	UseCache      Use = "cache"
 )
 
+// Uses are all uses.
+var Uses = []Use{UseCounters, UseLimits, UseSessions, UseQuarantine, UseCache}
+
 // Mode says what a use does while the backend is away.
 type Mode string
 
@@ -115,6 +122,9 @@ const (
 	ModeClosed Mode = "closed"
 )
 
+// Modes are all modes.
+var Modes = []Mode{ModeOpen, ModeLocal, ModeClosed}
+
 // Health is how a backend does.
 type Health struct {
 	// Backend is its kind, such as "memory" or "redis".
@@ -127,6 +137,10 @@ type Health struct {
 
 	// Error is what it said last, while it is away. It holds no secret.
 	Error string `json:"error,omitempty"`
+
+	// Alone counts the admissions that were decided without the backend: it was away,
+	// or too slow.
+	Alone uint64 `json:"alone,omitempty"`
 
 	// Modes is how each use goes on now: "shared" while the backend is up, else the
 	// Mode it falls back to.

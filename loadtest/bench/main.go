@@ -4,7 +4,7 @@
 // this file, loads them in turns over raw keep-alive connections, checks every answer whole and prints medians and the medians of
 // the per-round ratios:
 //
-//	go run ./loadtest/bench                             # everything, under five minutes
+//	go run ./loadtest/bench                             # everything, under ten minutes
 //	go run ./loadtest/bench -sse-check 50000 -c 16      # only: 0 of 50,000 streamed answers truncated
 //	go run ./loadtest/bench -memory=false -profile prof # rounds, then CPU profiles of both Caddies
 //	go run ./loadtest/bench -agents 1000                # only: so many runs of agents at once, with models and tools simulated
@@ -57,7 +57,7 @@ func run() error {
 	var (
 		p        plan
 		caddy    = flag.String("caddy", "bin/caddy", "the Caddy binary, with the gateway built in")
-		targets  = flag.String("targets", "", "what to compare (default all of "+strings.Join(allTargets, ",")+"; of -sse-check: "+gateway+")")
+		targets  = flag.String("targets", "", "what to compare (default all of "+strings.Join(allTargets, ",")+", "+shared+" only with its backends in the environment; of -sse-check: "+gateway+")")
 		memoryOn = flag.Bool("memory", true, "measure the memory of open streams")
 		sseCheck = flag.Int("sse-check", 0, "only check that `n` streamed answers of each Caddy come whole")
 		agents   = flag.Int("agents", 0, "only keep `n` runs of agents going at once, each agent in a fresh gateway (the documented figures are of 1000)")
@@ -97,7 +97,7 @@ func run() error {
 		return reportAgents(ctx, binary, ap, *asJSON, *strict)
 	}
 	if *targets == "" {
-		*targets = strings.Join(allTargets, ",")
+		*targets = strings.Join(defaultTargets(), ",")
 		if *sseCheck > 0 {
 			*targets = gateway
 		}

@@ -78,7 +78,7 @@ func TestNewRow(t *testing.T) {
 	if _, ok := w.Medians[direct]; ok || w.Medians[reverseProxy] != 125 || w.Medians[gateway] != 135 {
 		t.Errorf("medians %v", w.Medians)
 	}
-	if math.Abs(w.Ratio-1.05) > 1e-9 { // of 0.9 and 1.2
-		t.Errorf("ratio %g", w.Ratio)
+	if math.Abs(w.Ratios[gateway]-1.05) > 1e-9 { // of 0.9 and 1.2
+		t.Errorf("ratio %g", w.Ratios[gateway])
 	}
 }

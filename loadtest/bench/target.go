@@ -21,9 +21,24 @@ const (
 	direct       = "direct"
 	reverseProxy = "reverse_proxy"
 	gateway      = "gateway"
+	embedded     = "embedded" // the gateway with auth, limits, rotation and audit on, and no backend
+	shared       = "shared"   // the same with Redis, MongoDB and Kafka
 )
 
-var allTargets = []string{direct, reverseProxy, gateway}
+var allTargets = []string{direct, reverseProxy, gateway, embedded, shared}
+
+// defaultTargets leaves shared out where its backends are not known.
+func defaultTargets() []string {
+	for _, name := range backends {
+		if os.Getenv(name) == "" {
+			return allTargets[:len(allTargets)-1]
+		}
+	}
+	return allTargets
+}
+
+// backends are the variables that loadtest/backends env prints.
+var backends = []string{"REDIS_URL", "MONGODB_URL", "KAFKA_BROKERS"}
 
 //go:embed *.caddyfile
 var caddyfiles embed.FS
@@ -133,7 +148,7 @@ func startCaddy(dir, caddy, name string, upstreams []string, token string, size 
 		"BENCH_ADMIN=" + admin, "BENCH_PORT=" + port, "BENCH_UPSTREAM_1=" + upstreams[0], "BENCH_UPSTREAM_2=" + upstreams[1],
 		"BENCH_TOKEN=" + token, "BENCH_KEY_1=" + randomSecret(), "BENCH_KEY_2=" + randomSecret(),
 	}
-	for _, name := range []string{"GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GODEBUG"} {
+	for _, name := range append([]string{"GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GODEBUG"}, backends...) {
 		if v, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+v)
 		}
@@ -190,15 +205,19 @@ func parseTargets(ctx context.Context, list, caddy string) ([]string, error) {
 		}
 		names = append(names, n)
 	}
-	if !slices.Contains(names, gateway) && !slices.Contains(names, reverseProxy) {
+	ours := slices.ContainsFunc(names, func(n string) bool { return n == gateway || n == embedded || n == shared })
+	if !ours && !slices.Contains(names, reverseProxy) {
 		return names, nil
 	}
 	out, err := exec.CommandContext(ctx, caddy, "list-modules").Output()
 	if err != nil {
 		return nil, fmt.Errorf("%s list-modules: %w (make build makes bin/caddy)", caddy, err)
 	}
-	if slices.Contains(names, gateway) && !strings.Contains(string(out), "http.handlers.ai_gateway") {
+	if ours && !strings.Contains(string(out), "http.handlers.ai_gateway") {
 		return nil, errors.New(caddy + " has no ai_gateway module: build it with make build, or leave the gateway out with -targets direct,reverse_proxy")
+	}
+	if slices.Contains(names, shared) && len(defaultTargets()) != len(allTargets) {
+		return nil, fmt.Errorf("%s needs %s: eval \"$(loadtest/backends env)\"", shared, strings.Join(backends, ", "))
 	}
 	return names, nil
 }

@@ -1,0 +1,86 @@
+package caddymodule
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/universal-ai-gateway/magicproxy/audit"
+	"github.com/universal-ai-gateway/magicproxy/state"
+)
+
+// adminSessions lists sessions, or cancels one's run:
+//
+//	GET  /ai_gateway/sessions[?user=<id>&limit=<n>]
+//	POST /ai_gateway/sessions/<user>/<id>/cancel
+func (a *App) adminSessions(w http.ResponseWriter, r *http.Request, rest []string) error {
+	ctx, stop := context.WithTimeout(r.Context(), sessionPatience)
+	defer stop()
+	if len(rest) == 3 && rest[2] == "cancel" {
+		if err := need(r, http.MethodPost); err != nil {
+			return err
+		}
+		key := state.SessionKey{User: rest[0], ID: rest[1]}
+		if err := a.store.Sessions().Cancel(ctx, key); err != nil {
+			return apiError(http.StatusNotFound, "%w", err)
+		}
+		return reply(w, map[string]string{"cancelled": rest[1]})
+	}
+	if len(rest) != 0 {
+		return apiError(http.StatusNotFound, "unknown path %s", r.URL.Path)
+	}
+	if err := need(r, http.MethodGet); err != nil {
+		return err
+	}
+	limit := 100
+	if v := r.URL.Query().Get("limit"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 || n > 1000 {
+			return apiError(http.StatusBadRequest, "limit: expected 1 to 1000, not %q", v)
+		}
+		limit = n
+	}
+	lister, ok := a.store.Sessions().(state.Lister)
+	if !ok {
+		return apiError(http.StatusNotImplemented, "this store does not list its sessions")
+	}
+	all, err := lister.List(ctx, r.URL.Query().Get("user"), limit)
+	if err != nil {
+		return apiError(http.StatusServiceUnavailable, "the store: %w", err)
+	}
+	type listed struct {
+		User string `json:"user"`
+		ID   string `json:"id"`
+		state.Session
+	}
+	list := make([]listed, len(all))
+	for i, s := range all {
+		list[i] = listed{s.Key.User, s.Key.ID, s.Session}
+		list[i].Notebook = nil // what is in it is the user's
+	}
+	return reply(w, list)
+}
+
+// adminAudit answers GET /ai_gateway/audit.
+func (a *App) adminAudit(w http.ResponseWriter, r *http.Request) error {
+	if err := need(r, http.MethodGet); err != nil {
+		return err
+	}
+	type status struct {
+		Sink    string       `json:"sink"`
+		Journal string       `json:"journal,omitempty"`
+		Content bool         `json:"content"`
+		Chunks  bool         `json:"chunks"`
+		Stats   *audit.Stats `json:"stats,omitempty"`
+	}
+	c := a.recorder
+	if c == nil {
+		return reply(w, status{Sink: auditOff})
+	}
+	s := status{Sink: c.sink, Journal: c.dir, Content: c.content, Chunks: c.chunks}
+	if l := c.log(); l != nil {
+		st := l.Stats()
+		s.Stats = &st
+	}
+	return reply(w, s)
+}

@@ -1,0 +1,148 @@
+package caddymodule
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/universal-ai-gateway/magicproxy/openai"
+)
+
+// headerCache says whether an answer comes from the cache: hit or miss.
+const headerCache = "X-Cache"
+
+// caching is what the cache of a tier or an agent does.
+type caching struct {
+	ttl time.Duration
+
+	// sure: without a temperature of the client's the agent's own, 0, holds.
+	sure bool
+}
+
+// provisionEdition tells this configuration's cached answers from those of another.
+func (a *App) provisionEdition() error {
+	// Whatever is edited in what makes answers, what was kept before is not found.
+	edition, err := json.Marshal([]any{a.Providers, a.Tiers, a.Agents, a.Patterns, a.MCP})
+	a.edition = sha256.Sum256(edition)
+	return err
+}
+
+func isZero(number json.RawMessage) bool {
+	f, err := strconv.ParseFloat(string(number), 64)
+	return err == nil && f == 0
+}
+
+// cacheKey returns the key that the request's answer is kept under, empty if it is
+// not: the caller, the model, and every field that may matter, as it came. Answers
+// are kept where the same question is to have the same answer: temperature 0, or a
+// seed; one choice; no session, for that changes what an agent knows.
+func (x *exchange) cacheKey(req *openai.Request) string {
+	c, ok := x.h.app.caching[req.Model]
+	if !ok || req.Endpoint != openai.Chat || req.Choices != 1 || len(x.r.Header[headerSession]) > 0 {
+		return ""
+	}
+	type field struct {
+		name  string
+		value []byte
+	}
+	var fields []field
+	sure := c.sure
+	for name, value := range req.Fields() {
+		null := string(value) == "null"
+		switch name {
+		case "stream", "stream_options": // how the answer comes, not what it is
+			continue
+		case "temperature":
+			sure = isZero(value) || null && c.sure
+		case "logprobs":
+			if string(value) != "false" && !null { // a stream could not be made of it
+				return ""
+			}
+		}
+		fields = append(fields, field{name, value})
+	}
+	if seed := req.Field("seed"); !sure && (seed == nil || string(seed) == "null") {
+		return ""
+	}
+	slices.SortStableFunc(fields, func(a, b field) int { return bytes.Compare([]byte(a.name), []byte(b.name)) })
+	h := sha256.New()
+	// Lengths go first: no two questions are written the same (security X6).
+	add := func(parts ...[]byte) {
+		for _, p := range parts {
+			_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(p))))
+			_, _ = h.Write(p)
+		}
+	}
+	add([]byte("answer 1"), x.h.app.edition[:], []byte(x.user), []byte(req.Model))
+	for _, f := range fields {
+		add([]byte(f.name), f.value)
+	}
+	return string(h.Sum(nil))
+}
+
+// keepAnswer keeps an answer under the request's key, if it is one to be kept: text that
+// has come to its own end.
+func (x *exchange) keepAnswer(body []byte) {
+	if x.cacheAs == "" || x.said.calls || x.said.cut || x.said.broken || x.said.finish != "stop" {
+		return
+	}
+	x.h.app.store.Put(x.cacheAs, body, x.h.app.caching[x.model].ttl)
+}
+
+// keepSaid keeps the answer that was said in a stream.
+func (x *exchange) keepSaid(c *openai.Completion) {
+	if x.cacheAs == "" || x.said.calls || x.said.finish == "" {
+		return
+	}
+	c.Choices = []openai.Message{{Content: string(x.said.content), Reasoning: string(x.said.reasoning), FinishReason: x.said.finish}}
+	if c.Usage.Total == 0 {
+		c.Usage = x.trace.Usage
+	}
+	x.keepAnswer(c.AppendJSON(nil))
+}
+
+// replay answers with what was kept, as a stream if the client wants one. false: it
+// cannot be read.
+func (x *exchange) replay(body []byte, req *openai.Request) bool {
+	x.cached = true
+	x.said.read(openai.Chat, body)
+	if !req.Stream {
+		x.answer(body)
+		return true
+	}
+	var kept struct {
+		ID      string `json:"id"`
+		Created int64  `json:"created"`
+		Model   string `json:"model"`
+	}
+	if err := json.Unmarshal(body, &kept); err != nil {
+		x.h.logger.Error("a cached answer cannot be read", zap.String("request_id", x.id), zap.Error(err))
+		x.cached = false
+		return false
+	}
+	metrics.streams.Inc()
+	defer metrics.streams.Dec()
+	x.stream = openai.NewStreamWriter(x.w, time.Duration(x.h.KeepAlive))
+	enc := openai.ChunkEncoder{ID: kept.ID, Created: kept.Created, Model: kept.Model}
+	buf := enc.AppendRole(nil)
+	if len(x.said.reasoning) > 0 {
+		buf = enc.AppendReasoning(buf, string(x.said.reasoning))
+	}
+	if len(x.said.content) > 0 {
+		buf = enc.AppendContent(buf, string(x.said.content))
+	}
+	buf = enc.AppendFinish(buf, x.said.finish)
+	if req.IncludeUsage {
+		if info, err := openai.ScanAnswer(body); err == nil {
+			buf = enc.AppendUsage(buf, info.Usage)
+		}
+	}
+	x.write(append(buf, openai.Done...))
+	return true
+}

@@ -1,0 +1,92 @@
+package caddymodule
+
+import (
+	"io"
+
+	"github.com/universal-ai-gateway/magicproxy/openai"
+	"github.com/universal-ai-gateway/magicproxy/rotation"
+)
+
+// maxTranscript bounds what is kept of an answer's text.
+const maxTranscript = 1 << 20
+
+// transcript is what an answer says: for the record, and for the cache.
+type transcript struct {
+	content, reasoning []byte
+	finish             string
+	calls              bool // it calls a client's tool
+	cut                bool // it says more than is kept
+	broken             bool // something in it could not be read
+
+	delta openai.Delta
+}
+
+// read takes in an answer, or an event of one. Of endpoints other than chat's it is
+// kept as it comes.
+func (t *transcript) read(ep openai.Endpoint, data []byte) {
+	if len(data) == 0 {
+		return
+	}
+	if ep != openai.Chat {
+		t.content = t.add(t.content, data)
+		return
+	}
+	d := &t.delta
+	if err := d.Scan(data); err != nil {
+		t.broken = true
+		return
+	}
+	if d.Whole { // instead of what came before
+		t.content, t.reasoning, t.calls = t.content[:0], t.reasoning[:0], false
+	}
+	t.reasoning = t.add(t.reasoning, d.Reasoning)
+	t.content = t.add(t.content, d.Content)
+	t.content = t.add(t.content, d.Refusal)
+	t.calls = t.calls || len(d.Calls) > 0
+	if d.Finish != "" {
+		t.finish = d.Finish
+	}
+}
+
+// say and reason take in pieces that have been read already.
+func (t *transcript) say(text string)    { t.content = t.add(t.content, []byte(text)) }
+func (t *transcript) reason(text string) { t.reasoning = t.add(t.reasoning, []byte(text)) }
+
+func (t *transcript) add(dst, text []byte) []byte {
+	if room := maxTranscript - len(t.content) - len(t.reasoning); len(text) > room {
+		t.cut = true
+		text = text[:max(0, room)]
+	}
+	return append(dst, text...)
+}
+
+// overheard are a stream's events, which are taken down as they are passed on.
+type overheard struct {
+	*rotation.Stream
+	x        *exchange
+	endpoint openai.Endpoint
+}
+
+// Next implements eventSource.
+func (o overheard) Next() (*rotation.Event, error) {
+	ev, err := o.Stream.Next()
+	if err == nil && !ev.Done {
+		o.x.said.read(o.endpoint, ev.Data)
+		o.x.piece("reasoning", o.x.said.delta.Reasoning, false)
+		o.x.piece("content", o.x.said.delta.Content, false)
+	}
+	return ev, err
+}
+
+// counted is a stream's writer that knows how much has left.
+type counted struct {
+	io.Writer
+	n *int
+}
+
+// Write implements io.Writer.
+func (c counted) Write(b []byte) (int, error) {
+	n, err := c.Writer.Write(b)
+	*c.n += n
+	return n, err
+}

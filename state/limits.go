@@ -1,0 +1,97 @@
+package state
+
+import (
+	"hash/maphash"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	limitShards = 64
+
+	// maxLimitsPerShard bounds what is remembered: callers by their addresses may be
+	// very many. About 100 bytes each.
+	maxLimitsPerShard = 4096
+)
+
+// limits are rate limits in memory.
+type limits struct {
+	seed   maphash.Seed
+	epoch  time.Time // times count from here: small numbers, and a clock that nobody sets
+	shards [limitShards]limitShard
+}
+
+type limitShard struct {
+	mu   sync.Mutex
+	tats map[string]float64
+}
+
+func newLimits() *limits { return &limits{seed: maphash.MakeSeed(), epoch: time.Now().Add(-time.Hour)} }
+
+// take counts one request in all of the limits, or in none.
+func (l *limits) take(all []Limit, a *Admitted) {
+	var room [8]uint8
+	shards := room[:0]
+	for i := range all {
+		shards = append(shards, uint8(maphash.String(l.seed, all[i].Key)%limitShards)) //nolint:gosec // less than 64
+	}
+	locked := shards
+	if len(shards) > 1 {
+		locked = slices.Compact(slices.Sorted(slices.Values(shards)))
+	}
+	for _, s := range locked { // in order: nobody waits for whom waits for him
+		l.shards[s].mu.Lock()
+	}
+	now := float64(time.Since(l.epoch)) / float64(time.Microsecond)
+	refused := false
+	for i, lim := range all {
+		if _, ok := NewGCRA(lim).Step(l.shards[shards[i]].tats[lim.Key], now); !ok {
+			refused = true
+		}
+	}
+	for i, lim := range all {
+		g, s := NewGCRA(lim), &l.shards[shards[i]]
+		tat := s.tats[lim.Key]
+		next, ok := g.Step(tat, now)
+		if !refused {
+			tat = next
+			s.put(lim.Key, tat, now)
+		}
+		remaining, reset, retry := g.Report(tat, now, !ok)
+		a.Tightest(lim, !ok, remaining, reset, retry)
+	}
+	for _, s := range locked {
+		l.shards[s].mu.Unlock()
+	}
+}
+
+// put remembers a tat, and forgets others to make room: those that are whole, then
+// whichever comes first, of some the one that is closest to it.
+func (s *limitShard) put(key string, tat, now float64) {
+	if s.tats == nil {
+		s.tats = make(map[string]float64)
+	}
+	if _, ok := s.tats[key]; !ok && len(s.tats) >= maxLimitsPerShard {
+		s.forget(now)
+	}
+	s.tats[key] = tat
+}
+
+func (s *limitShard) forget(now float64) {
+	var first string
+	least, looked := 0.0, 0
+	for key, tat := range s.tats { // the map's order is random
+		if tat <= now {
+			delete(s.tats, key)
+			continue
+		}
+		if looked < 64 && (looked == 0 || tat < least) {
+			first, least = key, tat
+			looked++
+		}
+	}
+	if len(s.tats) >= maxLimitsPerShard {
+		delete(s.tats, first)
+	}
+}

@@ -1,0 +1,365 @@
+package redis
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/universal-ai-gateway/magicproxy/state"
+)
+
+// flights are round trips for those who wait: one at a time, and each takes along
+// everybody who has come since the last one left.
+type flights struct {
+	mu      sync.Mutex
+	waiting []*passenger
+	under   bool                // a flight is under way
+	left    atomic.Int64        // when it left, Unix nanoseconds; 0 for none
+	spare   map[string][]uint64 // starts that nobody has used, by chain
+}
+
+// passenger is one admission under way.
+type passenger struct {
+	ask  state.Admission
+	got  state.Admitted
+	err  error
+	done chan struct{}
+
+	// settled is set by whoever comes first: the flight with an answer, or the caller,
+	// who waits no longer.
+	settled atomic.Bool
+}
+
+// maxSpare bounds the starts of one chain that are kept for later.
+const maxSpare = 1024
+
+// Admit implements state.Store.
+func (s *Store) Admit(ctx context.Context, a state.Admission) state.Admitted {
+	if len(a.Limits) == 0 && a.Chain == "" && a.Cache == "" {
+		return state.Admitted{}
+	}
+	s.begin()
+	patience := s.breaker.patience()
+	if !s.breaker.up() || s.flights.stalled(patience) {
+		return s.alone(a)
+	}
+	p := &passenger{ask: a, done: make(chan struct{})}
+	s.board(p)
+	if s.wait(ctx, p, patience); p.err != nil {
+		return s.alone(a)
+	}
+	return p.got
+}
+
+// wait waits for an answer, or sets p's error once it has been patient.
+func (s *Store) wait(ctx context.Context, p *passenger, patience time.Duration) {
+	due := time.Now().Add(patience)
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for extended := false; ; {
+		select {
+		case <-p.done:
+			return
+		case <-ctx.Done():
+		case <-timer.C:
+			// A timer that is late says that this machine is busy: so may the answer be,
+			// which is not Redis's fault.
+			if late := time.Since(due); late > lateness && !extended {
+				extended = true
+				timer.Reset(min(slack*late, maxPatience))
+				continue
+			}
+		}
+		if p.settled.CompareAndSwap(false, true) {
+			p.err = errAway
+			return
+		}
+		<-p.done // just now
+		return
+	}
+}
+
+// lateness is how late a timer is on a machine that has too much to do.
+const lateness = time.Millisecond
+
+// stalled reports whether the flight under way takes much longer than usual: others
+// need not wait to find out.
+func (f *flights) stalled(patience time.Duration) bool {
+	left := f.left.Load()
+	return left != 0 && time.Since(time.Unix(0, left)) > patience
+}
+
+// board puts a passenger on the next flight.
+func (s *Store) board(p *passenger) {
+	f := &s.flights
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.waiting = append(f.waiting, p)
+	if f.under {
+		return
+	}
+	if s.ctx.Err() != nil { // closed
+		f.waiting = nil
+		p.err = context.Canceled
+		p.settled.Store(true)
+		close(p.done)
+		return
+	}
+	f.under = true
+	s.work.Go(s.fly)
+}
+
+// fly makes round trips as long as somebody waits.
+func (s *Store) fly() {
+	f := &s.flights
+	for {
+		f.mu.Lock()
+		batch := f.waiting
+		if f.waiting = nil; len(batch) == 0 {
+			f.under = false
+			f.mu.Unlock()
+			return
+		}
+		from := time.Now()
+		f.left.Store(from.UnixNano())
+		f.mu.Unlock()
+		err := s.trip(batch)
+		f.left.Store(0)
+		s.breaker.report(err)
+		if err == nil {
+			s.breaker.took(time.Since(from))
+		}
+	}
+}
+
+// errAway is why a passenger goes on alone.
+var errAway = errors.New("redis is away")
+
+// trip settles a batch in one round trip.
+func (s *Store) trip(batch []*passenger) (err error) {
+	defer func() {
+		for _, p := range batch { // whoever is not settled yet goes on alone
+			if p.settled.CompareAndSwap(false, true) {
+				p.err = errAway
+				close(p.done)
+			}
+		}
+	}()
+	pipe := s.quick.Pipeline()
+	asks := s.load(pipe, batch)
+	_, err = pipe.Exec(s.ctx)
+	if forgotten(asks) { // the server was restarted, or is another one: it gets the script's text
+		again := s.quick.Pipeline()
+		s.reload(again, asks)
+		_, err = again.Exec(s.ctx)
+	}
+	if err != nil && !answered(err) {
+		s.save(asks)
+		return err
+	}
+	s.settle(batch, asks)
+	return nil
+}
+
+// answered reports whether an error is an answer: Redis is there.
+func answered(err error) bool {
+	var e goredis.Error
+	return errors.Is(err, goredis.Nil) || errors.As(err, &e)
+}
+
+// asked are the commands of a batch.
+type asked struct {
+	limits [][]limited // by passenger
+	cached []*goredis.StringCmd
+	chains map[string]*starts
+}
+
+// limited are the limits of one caller in one script.
+type limited struct {
+	limits []state.Limit
+	cmd    *goredis.Cmd
+}
+
+// starts are the starts of one chain.
+type starts struct {
+	spare []uint64
+	n     int64
+	cmd   *goredis.IntCmd
+}
+
+// load puts a batch's commands into a pipeline.
+func (s *Store) load(pipe goredis.Pipeliner, batch []*passenger) *asked {
+	a := &asked{limits: make([][]limited, len(batch)), cached: make([]*goredis.StringCmd, len(batch)), chains: make(map[string]*starts)}
+	for i, p := range batch {
+		for rest := p.ask.Limits; len(rest) > 0; {
+			n := 1
+			for n < len(rest) && caller(rest[n].Key) == caller(rest[0].Key) {
+				n++
+			}
+			l := rest[:n]
+			rest = rest[n:]
+			a.limits[i] = append(a.limits[i], limited{l, limitScript.EvalSha(s.ctx, pipe, s.limitKeys(l), limitArgs(l)...)})
+		}
+		if p.ask.Cache != "" {
+			a.cached[i] = pipe.Get(s.ctx, s.cacheKey(p.ask.Cache))
+		}
+		if c := p.ask.Chain; c != "" {
+			if a.chains[c] == nil {
+				a.chains[c] = new(starts)
+			}
+			a.chains[c].n++
+		}
+	}
+	s.flights.mu.Lock()
+	defer s.flights.mu.Unlock()
+	for name, c := range a.chains {
+		spare := s.flights.spare[name]
+		use := min(int64(len(spare)), c.n)
+		c.spare = append(c.spare, spare[:use]...)
+		s.flights.spare[name] = spare[use:]
+		if c.n -= use; c.n > 0 {
+			c.cmd = pipe.IncrBy(s.ctx, s.prefix+"chain:{"+name+"}", c.n)
+		}
+	}
+	return a
+}
+
+// forgotten reports whether a script is not known.
+func forgotten(a *asked) bool {
+	for _, scripts := range a.limits {
+		for _, l := range scripts {
+			if err := l.cmd.Err(); err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// reload asks again, with the script's text, what was not known.
+func (s *Store) reload(pipe goredis.Pipeliner, a *asked) {
+	for i := range a.limits {
+		for j := range a.limits[i] {
+			l := &a.limits[i][j]
+			if err := l.cmd.Err(); err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT") {
+				l.cmd = limitScript.Eval(s.ctx, pipe, s.limitKeys(l.limits), limitArgs(l.limits)...)
+			}
+		}
+	}
+}
+
+// settle gives everybody an answer. Starts that nobody needs are kept for the next.
+func (s *Store) settle(batch []*passenger, a *asked) {
+	left := make(map[string][]uint64, len(a.chains))
+	bad := make(map[string]bool)
+	for name, c := range a.chains {
+		left[name] = c.spare
+		if c.cmd == nil {
+			continue
+		}
+		last, err := c.cmd.Uint64()
+		if err != nil {
+			bad[name] = true
+			continue
+		}
+		for v := last - uint64(c.n) + 1; v <= last; v++ { //nolint:gosec // above zero
+			left[name] = append(left[name], v)
+		}
+	}
+	for i, p := range batch {
+		got := state.Admitted{}
+		var err error
+		for _, l := range a.limits[i] {
+			reply, e := l.cmd.Result()
+			if e == nil {
+				e = readLimits(reply, l.limits, &got)
+			}
+			err = errors.Join(err, e)
+		}
+		if g := a.cached[i]; g != nil && !got.Refused {
+			b, e := g.Bytes()
+			switch {
+			case e == nil:
+				got.Cached = b
+			case !errors.Is(e, goredis.Nil):
+				err = errors.Join(err, e)
+			}
+		}
+		takes := p.ask.Chain != "" && !got.Refused && got.Cached == nil
+		if takes && bad[p.ask.Chain] {
+			err = errors.Join(err, a.chains[p.ask.Chain].cmd.Err())
+		}
+		if !p.settled.CompareAndSwap(false, true) {
+			continue // waits no longer, and has no use for a start
+		}
+		if err == nil && takes {
+			got.Start = left[p.ask.Chain][0]
+			left[p.ask.Chain] = left[p.ask.Chain][1:]
+		}
+		p.got, p.err = got, err
+		close(p.done)
+	}
+	s.flights.mu.Lock()
+	defer s.flights.mu.Unlock()
+	for name, rest := range left {
+		if len(rest) > 0 {
+			all := append(rest, s.flights.spare[name]...)
+			s.flights.spare[name] = all[:min(len(all), maxSpare)]
+		}
+	}
+}
+
+// save keeps the starts of a trip that came to nothing.
+func (s *Store) save(a *asked) {
+	s.flights.mu.Lock()
+	defer s.flights.mu.Unlock()
+	for name, c := range a.chains {
+		s.flights.spare[name] = append(c.spare, s.flights.spare[name]...)
+	}
+}
+
+// caller is the part of a limit's key that names the caller.
+func caller(key string) string {
+	who, _, _ := strings.Cut(key, "|")
+	return who
+}
+
+// limitKeys are keys that a cluster keeps together: the caller is their hash tag.
+func (s *Store) limitKeys(limits []state.Limit) []string {
+	keys := make([]string, len(limits))
+	for i, l := range limits {
+		who, what, _ := strings.Cut(l.Key, "|")
+		keys[i] = s.prefix + "limit:{" + who + "}" + what
+	}
+	return keys
+}
+
+func (s *Store) cacheKey(key string) string {
+	return s.prefix + "cache:" + hex.EncodeToString([]byte(key))
+}
+
+// alone admits without Redis, as the modes say.
+func (s *Store) alone(a state.Admission) state.Admitted {
+	s.breaker.alone.Add(1)
+	for _, u := range []struct {
+		use    state.Use
+		needed bool
+	}{{state.UseLimits, len(a.Limits) > 0}, {state.UseCounters, a.Chain != ""}} {
+		if u.needed && s.modes[u.use] == state.ModeClosed {
+			return state.Admitted{Closed: true, Use: u.use}
+		}
+	}
+	if s.modes[state.UseLimits] == state.ModeOpen {
+		a.Limits = nil
+	}
+	if s.modes[state.UseCache] != state.ModeLocal {
+		a.Cache = ""
+	}
+	return s.local.Admit(s.ctx, a)
+}
