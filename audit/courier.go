@@ -6,16 +6,12 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
 )
 
 const (
-	// batchRecords bounds a batch beside its bytes, which a block has.
-	batchRecords = 2000
-
 	saveEvery = 100 * time.Millisecond
 
 	minWait = 100 * time.Millisecond
@@ -24,9 +20,6 @@ const (
 	// readTries is how often a segment that can't be read is tried.
 	readTries = 5
 )
-
-// errUnclear is the result of a Send that breaks its contract.
-var errUnclear = errors.New("the sender does not say what has arrived")
 
 // courier ships the journal. Its position moves over what is acked, so that whatever
 // happens, nothing is left out.
@@ -43,7 +36,7 @@ type courier struct {
 	end     position // of the batch
 	trace   string   // the last trace context: many events have the same
 
-	sender  Sender // the last used
+	use     int // of the sender that is used
 	wait    time.Duration
 	told    time.Time // when the log has heard of a failure
 	saved   position
@@ -66,13 +59,12 @@ func (c *courier) run() {
 // turn closes senders that are not used any more, and returns the one that is.
 func (c *courier) turn() Sender {
 	c.l.mu.Lock()
-	s, retired := c.l.sender, c.l.retired
+	s, use, retired := c.l.sender, c.l.use, c.l.retired
 	c.l.retired = nil
 	c.l.mu.Unlock()
-	if len(retired) > 0 || c.sender == nil {
-		c.wait, c.told = 0, time.Time{}
+	if use != c.use {
+		c.use, c.wait, c.told = use, 0, time.Time{}
 	}
-	c.sender = s
 	c.closeSenders(retired)
 	return s
 }
@@ -164,94 +156,19 @@ func (c *courier) failed(s *segment, err error) {
 	signal(c.l.wake)
 }
 
-// read makes a batch of what is at a position of s.
-func (c *courier) read(s *segment, at position, limit int64) error {
-	if c.f == nil {
-		f, err := os.Open(s.path)
-		if err != nil {
-			return err
-		}
-		c.f = f
-		if c.block.buf == nil {
-			c.block.buf = make([]byte, blockSize)
-		}
-		c.block.f = f
-	}
-	c.block.off = at.offset
-	b, err := c.block.next(limit)
-	corrupt := uint64(0)
-	switch {
-	case errors.Is(err, errLong):
-		at.line++
-		at.offset = c.block.off
-		corrupt = 1
-	case err != nil:
-		return err
-	}
-	for line := range lines(b) {
-		if len(c.records) == batchRecords {
-			break
-		}
-		if value, ok := openLine(line); ok {
-			c.add(value, at)
-		} else {
-			corrupt++
-		}
-		at.offset += int64(len(line))
-		at.line++
-	}
-	c.end = at
-	c.l.mu.Lock()
-	defer c.l.mu.Unlock()
-	if corrupt > 0 {
-		c.l.lose(s, DroppedUnreadable, corrupt)
-		if !s.scanned {
-			c.l.stats.Corrupt += corrupt
-		}
-		signal(c.l.wake)
-	}
-	if len(c.records) == 0 {
-		c.reach(s, at)
-	} else if t, ok := timeOf(c.records[0].Value); ok {
-		c.l.front = t
-	}
-	return nil
-}
-
-func (c *courier) add(value []byte, at position) {
-	r := Record{Value: value}
-	r.Key = keyOf(value)
-	if t := traceOf(value); string(t) == c.trace {
-		r.TraceParent = c.trace
-	} else {
-		r.TraceParent = string(t)
-		c.trace = r.TraceParent
-	}
-	c.records = append(c.records, r)
-	c.starts = append(c.starts, at)
-}
-
-// reach moves the position within s. mu is held.
-func (c *courier) reach(s *segment, p position) {
-	if !s.gone {
-		c.l.at = p
-		c.l.moved()
-	}
-}
-
 // send ships the batch, and reports whether that went well.
 func (c *courier) send(s Sender) bool {
 	ctx, cancel := context.WithCancel(c.l.ctx)
 	defer cancel()
 	c.l.mu.Lock()
-	if c.l.sender != s {
+	if c.l.use != c.use {
 		c.l.mu.Unlock()
 		return true
 	}
 	c.l.cancel = cancel
 	c.l.mu.Unlock()
 	results := s.Send(ctx, c.records)
-	err := c.settle(s, results)
+	err := c.settle(results)
 	if err != nil && ctx.Err() == nil {
 		c.complain(err)
 		return false
@@ -261,55 +178,6 @@ func (c *courier) send(s Sender) bool {
 		c.told = time.Time{}
 	}
 	return true
-}
-
-// settle counts what became of the batch, and keeps of it what is to be sent again. It
-// returns why that is.
-func (c *courier) settle(s Sender, results []error) (err error) {
-	all := results == nil
-	if !all && len(results) != len(c.records) {
-		results = slices.Repeat([]error{errUnclear}, len(c.records))
-	}
-	var acked, rejected uint64
-	kept := 0
-	for i := range c.records {
-		switch {
-		case all || results[i] == nil:
-			acked++
-		case errors.Is(results[i], ErrRejected):
-			rejected++
-		default:
-			if err == nil {
-				err = results[i]
-			}
-			c.records[kept], c.starts[kept] = c.records[i], c.starts[i]
-			kept++
-		}
-	}
-	c.records, c.starts = c.records[:kept], c.starts[:kept]
-	if acked+rejected > 0 {
-		c.wait = 0
-	}
-	c.l.mu.Lock()
-	c.l.cancel = nil
-	if n := c.l.settle(c.seg, acked); c.seg.own {
-		c.l.stats.Acked += n
-	}
-	c.l.lose(c.seg, DroppedRejected, rejected)
-	if kept == 0 {
-		c.reach(c.seg, c.end)
-	} else {
-		c.reach(c.seg, c.starts[0])
-	}
-	if c.l.sender == s && c.l.ctx.Err() == nil {
-		c.l.sendErr = err
-	}
-	c.l.mu.Unlock()
-	if rejected > 0 {
-		signal(c.l.wake)
-	}
-	c.save(false)
-	return err
 }
 
 // complain logs a failure, at most once a minute.

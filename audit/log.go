@@ -96,6 +96,7 @@ type Log struct {
 	syncErr  error
 
 	sender  Sender
+	use     int      // counts senders
 	retired []Sender // to be closed
 	cancel  context.CancelFunc
 	sendErr error
@@ -188,6 +189,7 @@ func (l *Log) Use(s Sender) {
 		l.retired = append(l.retired, l.sender)
 	}
 	l.sender, l.sendErr = s, nil
+	l.use++
 	if l.cancel != nil {
 		time.AfterFunc(useGrace, l.cancel)
 	}

@@ -92,7 +92,7 @@ type App struct {
 	agents  map[string]*agentruntime.Agent // by all of their names
 	manager *agentruntime.Manager
 
-	addresses map[string]string // of providers, by name
+	addresses map[string]string  // of providers, by name
 	caching   map[string]caching // by model
 	edition   [sha256.Size]byte  // of what makes answers
 

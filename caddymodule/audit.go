@@ -283,11 +283,11 @@ func (a *App) provisionAudit(ctx caddy.Context, repl *caddy.Replacer) error {
 }
 
 // log returns the log; nil if nothing is recorded, or nothing can be: Start says why.
-func (r *recorder) log() *audit.Log {
-	if r == nil {
+func (c *recorder) log() *audit.Log {
+	if c == nil {
 		return nil
 	}
-	l, _ := r.open()
+	l, _ := c.open()
 	return l
 }
 

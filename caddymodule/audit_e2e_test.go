@@ -264,7 +264,7 @@ func TestAuditSurvivesReloads(t *testing.T) {
 	})
 	// Nothing is recorded without audit, and the directory is free again.
 	off := conf("")
-	off.global = off.global[strings.Index(off.global, "provider"):]
+	_, off.global, _ = strings.Cut(off.global, "}\n")
 	g.mustLoad(off)
 	n := len(ids)
 	g.chat("up/m", false).want(t, 200)

@@ -1,12 +1,12 @@
 package caddymodule
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -70,7 +70,7 @@ func (x *exchange) cacheKey(req *openai.Request) string {
 	if seed := req.Field("seed"); !sure && (seed == nil || string(seed) == "null") {
 		return ""
 	}
-	slices.SortStableFunc(fields, func(a, b field) int { return bytes.Compare([]byte(a.name), []byte(b.name)) })
+	slices.SortStableFunc(fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
 	h := sha256.New()
 	// Lengths go first: no two questions are written the same (security X6).
 	add := func(parts ...[]byte) {

@@ -96,22 +96,20 @@ func TestConcurrency(t *testing.T) {
 		}`, handler: "concurrency 2"})
 	ann, bob := []string{"Authorization", "Bearer ann-secret"}, []string{"Authorization", "Bearer bob-secret"}
 	u.when("slow", hang(contentEvent))
-	var open []*http.Response
-	for range 2 {
-		res := g.open(http.MethodPost, "/v1/chat/completions", strings.NewReader(chatBody("up/slow", true)), ann...)
-		open = append(open, res)
-		if res.StatusCode != 200 {
-			t.Fatalf("status %d", res.StatusCode)
-		}
+	first := g.open(http.MethodPost, "/v1/chat/completions", strings.NewReader(chatBody("up/slow", true)), ann...)
+	defer first.Body.Close()
+	second := g.open(http.MethodPost, "/v1/chat/completions", strings.NewReader(chatBody("up/slow", true)), ann...)
+	defer second.Body.Close()
+	if first.StatusCode != 200 || second.StatusCode != 200 {
+		t.Fatalf("status %d and %d", first.StatusCode, second.StatusCode)
 	}
 	a := g.chat("up/m", false, ann...).want(t, 429)
 	if e := a.apiError(t); e.Code != "rate_limit_exceeded" || a.Header.Get("Retry-After") != "1" {
 		t.Errorf("%+v %v", e, a.Header)
 	}
 	g.chat("up/m", false, bob...).want(t, 200)
-	for _, res := range open {
-		_ = res.Body.Close()
-	}
+	_ = first.Body.Close()
+	_ = second.Body.Close()
 	eventually(t, "her places are free again", func() bool { return g.chat("up/m", false, ann...).StatusCode == 200 })
 	// Refusals give nothing back that they have not taken.
 	for range 20 {

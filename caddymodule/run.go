@@ -59,7 +59,7 @@ func (x *exchange) run(agent *agentruntime.Agent, req *openai.Request, start uin
 func (x *exchange) streamRun(run *agentruntime.Run, a *openai.Completion, usage bool, keep func()) {
 	enc := openai.ChunkEncoder{ID: a.ID, Created: a.Created, Model: a.Model}
 	var buf []byte
-	begun, calls := false, 0
+	begun, calls, overhears := false, 0, x.overhears()
 	for ev, err := range run.Events() {
 		if err != nil {
 			keep()
@@ -69,6 +69,9 @@ func (x *exchange) streamRun(run *agentruntime.Run, a *openai.Completion, usage 
 		x.pieceOf(&ev)
 		if ev.Hidden {
 			continue
+		}
+		if overhears {
+			x.said.hear(&ev)
 		}
 		buf = buf[:0]
 		if !x.stream.Committed() && x.trace.Target != nil {
@@ -80,15 +83,12 @@ func (x *exchange) streamRun(run *agentruntime.Run, a *openai.Completion, usage 
 		}
 		switch ev.Kind {
 		case agentruntime.Reasoning:
-			x.said.reason(ev.Text)
 			buf = enc.AppendReasoning(buf, ev.Text)
 		case agentruntime.Content:
-			x.said.say(ev.Text)
 			buf = enc.AppendContent(buf, ev.Text)
 		case agentruntime.Notice:
 			buf = appendComment(buf, ev.Text)
 		case agentruntime.ToolCall:
-			x.said.calls = true
 			buf = enc.AppendToolCall(buf, calls, ev.Call.ID, ev.Call.Name, ev.Call.Arguments)
 			calls++
 		case agentruntime.Finish:
@@ -119,8 +119,7 @@ func (x *exchange) collectRun(run *agentruntime.Run, a *openai.Completion, keep 
 	var m openai.Message
 	var content, reasoning strings.Builder
 	for ev, err := range run.Events() {
-		switch {
-		case err != nil:
+		if err != nil {
 			keep()
 			x.failRun(err)
 			return

@@ -136,7 +136,7 @@ var redisWords = []string{"prefix", "fail"}
 func (s *RedisStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) (err error) {
 	d.Next() // redis
 	r := &reader{Dispenser: d}
-	if s.URL, err = r.one("store redis", "a URL such as redis://localhost:6379/0" + unsetHint); err != nil {
+	if s.URL, err = r.one("store redis", "a URL such as redis://localhost:6379/0"+unsetHint); err != nil {
 		return err
 	}
 	for d.NextBlock(0) {

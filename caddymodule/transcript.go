@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"io"
 
+	"github.com/universal-ai-gateway/magicproxy/agentruntime"
 	"github.com/universal-ai-gateway/magicproxy/openai"
 	"github.com/universal-ai-gateway/magicproxy/rotation"
 )
@@ -48,9 +49,18 @@ func (t *transcript) read(ep openai.Endpoint, data []byte) {
 	}
 }
 
-// say and reason take in pieces that have been read already.
-func (t *transcript) say(text string)    { t.content = t.add(t.content, []byte(text)) }
-func (t *transcript) reason(text string) { t.reasoning = t.add(t.reasoning, []byte(text)) }
+// hear takes in what a run says.
+func (t *transcript) hear(ev *agentruntime.Event) {
+	switch ev.Kind {
+	case agentruntime.Reasoning:
+		t.reasoning = t.add(t.reasoning, []byte(ev.Text))
+	case agentruntime.Content:
+		t.content = t.add(t.content, []byte(ev.Text))
+	case agentruntime.ToolCall:
+		t.calls = true
+	case agentruntime.Notice, agentruntime.Finish:
+	}
+}
 
 func (t *transcript) add(dst, text []byte) []byte {
 	if room := maxTranscript - len(t.content) - len(t.reasoning); len(text) > room {

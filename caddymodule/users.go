@@ -150,7 +150,7 @@ func (m *MongoDBUsers) Open(logger *zap.Logger) (OpenUsers, error) {
 //	mongodb <url>
 func (m *MongoDBUsers) UnmarshalCaddyfile(d *caddyfile.Dispenser) (err error) {
 	d.Next() // mongodb
-	if m.URL, err = (&reader{Dispenser: d}).one("users mongodb", "a URL such as mongodb://localhost:27017/ai_gateway" + unsetHint); err != nil {
+	if m.URL, err = (&reader{Dispenser: d}).one("users mongodb", "a URL such as mongodb://localhost:27017/ai_gateway"+unsetHint); err != nil {
 		return err
 	}
 	for d.NextBlock(0) {

@@ -34,7 +34,7 @@ func (l *limits) take(all []Limit, a *Admitted) {
 	var room [8]uint8
 	shards := room[:0]
 	for i := range all {
-		shards = append(shards, uint8(maphash.String(l.seed, all[i].Key)%limitShards)) //nolint:gosec // less than 64
+		shards = append(shards, uint8(maphash.String(l.seed, all[i].Key)%limitShards))
 	}
 	locked := shards
 	if len(shards) > 1 {

@@ -77,7 +77,8 @@ func parseSecret(s string) ([]byte, error) {
 // Seal encrypts a user's secret for a provider. Nobody can open it for somebody else
 // or for another provider.
 func (c *Cipher) Seal(userID, provider, secret string) []byte {
-	return c.keys[0].Seal([]byte{sealVersion}, nil, []byte(secret), bound(userID, provider))
+	sealed := []byte{sealVersion}
+	return c.keys[0].Seal(sealed, nil, []byte(secret), bound(userID, provider)) // which makes the nonce
 }
 
 // Open decrypts what Seal has made for the same user and provider.

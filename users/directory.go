@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// ErrUnavailable: whether a token is known cannot be told now (security X2).
+// ErrUnavailable means that it cannot be told now whether a token is known: neither
+// that it is, nor that it is not (security X2).
 var ErrUnavailable = errors.New("users cannot be looked up")
 
 // errBusy: so many tokens that nobody has seen before are looked up already.

@@ -269,7 +269,7 @@ func TestStoreAway(t *testing.T) {
 			}
 			pass(10 * time.Second)
 			refuses(t, d, "a", ErrUnavailable) // after 10m; but not unknown
-			synctest.Wait() // until the look-up has ended, too
+			synctest.Wait()                    // until the look-up has ended, too
 			p.set(func() { p.err, p.answer = nil, nil })
 			knows(t, d, "a")
 			refuses(t, d, "y", ErrUnknown)

@@ -16,7 +16,7 @@ import (
 // cores shared with the tests can do.
 const (
 	clients = 16
-	rate    = 12.0 // a second, of each
+	rate    = 12 // a second, of each
 )
 
 // with returns the environment with other values.
@@ -32,7 +32,7 @@ func TestRedisAway(t *testing.T) {
 			redis := backendtest.Redis(t)
 			p := launch(t, with(env, "FLEET_REDIS="+redis.Addr)...)
 			models := []string{"turn", "thinker"}
-			l, stop := drive(clients, rate, func(n int) answer { return p.chat(opsToken, models[n/clients%2], n%2 == 0) })
+			l, stop := drive(clients, func(n int) answer { return p.chat(opsToken, models[n/clients%2], n%2 == 0) })
 			defer stop()
 			begin := time.Now()
 			until(t, time.Minute, "there is a baseline", func() bool { return l.count() > 400 })
@@ -84,7 +84,7 @@ func TestMongoDBAway(t *testing.T) {
 	if a := p.chat(known, "turn", false); !a.whole() {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
-	l, stop := drive(4, rate, func(n int) answer { return p.chat(known, "turn", n%2 == 0) })
+	l, stop := drive(4, func(n int) answer { return p.chat(known, "turn", n%2 == 0) })
 	defer stop()
 	begin := time.Now()
 	until(t, time.Minute, "there is a baseline", func() bool { return l.count() > 100 })
@@ -125,7 +125,7 @@ func TestKafkaAway(t *testing.T) {
 			}
 			broken := time.Now()
 			p := launch(t, env...)
-			l, stop := drive(clients, rate, func(n int) answer { return p.chat(opsToken, []string{"turn", "thinker"}[n/clients%2], n%2 == 0) })
+			l, stop := drive(clients, func(n int) answer { return p.chat(opsToken, []string{"turn", "thinker"}[n/clients%2], n%2 == 0) })
 			defer stop()
 			begin := time.Now()
 			until(t, time.Minute, "there is a baseline", func() bool { return l.count() > 400 })
@@ -178,7 +178,7 @@ func TestKillUnderLoad(t *testing.T) {
 	env = with(env, "FLEET_KAFKA="+broker.Addr, "FLEET_TOPIC=agent_audit_events")
 	one, two := launch(t, env...), launch(t, env...)
 	var gone atomic.Bool
-	l, stop := drive(clients, rate, func(n int) answer {
+	l, stop := drive(clients, func(n int) answer {
 		p := []*process{one, two}[n%2]
 		if p == one && gone.Load() {
 			p = two
@@ -190,9 +190,9 @@ func TestKillUnderLoad(t *testing.T) {
 	broker.Kill()
 	n := l.count()
 	until(t, time.Minute, "requests go on", func() bool { return l.count() > n+300 })
-	gone.Store(true)
 	killed := time.Now()
 	one.kill()
+	gone.Store(true)
 	n = l.count()
 	until(t, time.Minute, "requests go on", func() bool { return l.count() > n+100 })
 	broker.Start()
@@ -237,7 +237,7 @@ func TestKillUnderLoad(t *testing.T) {
 func TestTerminate(t *testing.T) {
 	env := shared(t)
 	p := launch(t, env...)
-	l, stop := drive(4, rate, func(int) answer { return p.chat(opsToken, "turn", true) })
+	l, stop := drive(4, func(int) answer { return p.chat(opsToken, "turn", true) })
 	until(t, time.Minute, "there is a load", func() bool { return l.count() > 50 })
 	stop()
 	// Streams that take a second, and begin before the signal.

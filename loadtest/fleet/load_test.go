@@ -34,13 +34,13 @@ type load struct {
 
 // drive asks with so many clients, each rate times a second, until stop is called, which
 // waits for their last answers.
-func drive(clients int, rate float64, ask func(n int) answer) (l *load, stop func()) {
+func drive(clients int, ask func(n int) answer) (l *load, stop func()) {
 	l = new(load)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	for c := range clients {
 		wg.Go(func() {
-			tick := time.NewTicker(time.Duration(float64(time.Second) / rate))
+			tick := time.NewTicker(time.Second / rate)
 			defer tick.Stop()
 			for n := c; ; n += clients {
 				select {

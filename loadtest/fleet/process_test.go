@@ -23,7 +23,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	defer os.RemoveAll(built.dir)
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		_ = os.RemoveAll(built.dir)
 		os.Exit(code)
@@ -43,7 +42,7 @@ func caddy(t *testing.T) string {
 		t.Skip("processes can't be asked to end on windows")
 	}
 	built.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "fleet"); built.err != nil {
+		if built.dir, built.err = os.MkdirTemp("", "fleet"); built.err != nil { //nolint:usetesting // it is for all tests
 			return
 		}
 		built.path = filepath.Join(built.dir, "caddy")

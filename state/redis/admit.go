@@ -19,9 +19,12 @@ import (
 type flights struct {
 	mu      sync.Mutex
 	waiting []*passenger
-	under   bool                // a flight is under way
-	left    atomic.Int64        // when it left, Unix nanoseconds; 0 for none
-	spare   map[string][]uint64 // starts that nobody has used, by chain
+	under   bool         // a flight is under way
+	left    atomic.Int64 // when it left, Unix nanoseconds; 0 for none
+
+	// spare are starts that nobody has used, by chain. They are used first, so there are
+	// never more than requests that have waited at once.
+	spare map[string][]uint64
 }
 
 // passenger is one admission under way.
@@ -35,9 +38,6 @@ type passenger struct {
 	// who waits no longer.
 	settled atomic.Bool
 }
-
-// maxSpare bounds the starts of one chain that are kept for later.
-const maxSpare = 1024
 
 // Admit implements state.Store.
 func (s *Store) Admit(ctx context.Context, a state.Admission) state.Admitted {
@@ -309,8 +309,7 @@ func (s *Store) settle(batch []*passenger, a *asked) {
 	defer s.flights.mu.Unlock()
 	for name, rest := range left {
 		if len(rest) > 0 {
-			all := append(rest, s.flights.spare[name]...)
-			s.flights.spare[name] = all[:min(len(all), maxSpare)]
+			s.flights.spare[name] = append(rest, s.flights.spare[name]...)
 		}
 	}
 }

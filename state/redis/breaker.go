@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,16 +17,14 @@ const (
 	// probeEvery is how often Redis is asked whether it is back.
 	probeEvery = 500 * time.Millisecond
 
-	// Bounds of the patience with a call, and how much longer than usual one may take.
+	// Bounds of the patience with a call, and how many times its usual variation it may
+	// take longer than usual.
 	minPatience = 5 * time.Millisecond
 	maxPatience = 100 * time.Millisecond
 	slack       = 8
 
-	// firstPatience is for the first call, which has a connection to make.
+	// firstPatience is for the first calls, which have connections to make.
 	firstPatience = 2 * steadyTimeout
-
-	// window is how long a slow call is remembered, at least.
-	window = 10 * time.Second
 )
 
 // breaker keeps requests away from a Redis that does not answer, and knows how long
@@ -39,10 +38,11 @@ type breaker struct {
 	open  atomic.Bool   // down
 	alone atomic.Uint64 // admissions without Redis
 
-	// The longest round trips of this window and the one before, in nanoseconds; 0
-	// for none yet.
-	now, before atomic.Int64
-	turned      atomic.Int64 // when this window began, Unix nanoseconds
+	// How long round trips usually take, and how much that varies, in nanoseconds: for
+	// the goroutine that makes them.
+	usual, varies float64
+	trips         uint64
+	wait          atomic.Int64 // the patience that follows; 0 as long as nothing is known
 
 	mu    sync.Mutex
 	since time.Time
@@ -58,31 +58,31 @@ func (b *breaker) up() bool { return !b.open.Load() }
 // shut keeps everybody away for good.
 func (b *breaker) shut() { b.open.Store(true) }
 
-// patience is how long a call may take: a few times as long as the slowest of late.
-// A machine under load has slow calls all the time, and must not be taken for a
-// backend that is gone.
+// patience is how long a request waits for Redis: as in TCP's retransmission timer (RFC
+// 6298) the usual time and a multiple of how much that varies, so that a machine or a
+// network that is slow all the time is not taken for a backend that is gone.
 func (b *breaker) patience() time.Duration {
 	if b.fixed > 0 {
 		return b.fixed
 	}
-	slowest := max(b.now.Load(), b.before.Load())
-	if slowest == 0 {
-		return firstPatience
+	if d := b.wait.Load(); d > 0 {
+		return time.Duration(d)
 	}
-	return min(max(slack*time.Duration(slowest), minPatience), maxPatience)
+	return firstPatience
 }
 
-// took notes a round trip.
+// took notes a round trip. One goroutine calls it.
 func (b *breaker) took(d time.Duration) {
-	at := time.Now().UnixNano()
-	if turned := b.turned.Load(); at-turned > int64(window) && b.turned.CompareAndSwap(turned, at) {
-		b.before.Store(b.now.Swap(0))
+	switch ns := float64(d); {
+	case b.trips == 0: // it made the connection
+	case b.trips == 1:
+		b.usual, b.varies = ns, ns/2
+	default:
+		b.varies += (math.Abs(ns-b.usual) - b.varies) / 8
+		b.usual += (ns - b.usual) / 16
 	}
-	for {
-		old := b.now.Load()
-		if int64(d) <= old || b.now.CompareAndSwap(old, int64(d)) {
-			return
-		}
+	if b.trips++; b.trips > 2 {
+		b.wait.Store(int64(min(max(time.Duration(b.usual+slack*b.varies), minPatience), maxPatience)))
 	}
 }
 

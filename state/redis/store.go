@@ -34,8 +34,8 @@ type Options struct {
 	// sessions and quarantine go on locally, the cache is left out.
 	Modes map[state.Use]state.Mode
 
-	// Wait is how long a request waits for Redis. Default: eight times as long as
-	// Redis has lately taken, between 5 and 100 ms.
+	// Wait is how long a request waits for Redis. Default: as long as it usually takes,
+	// and eight times as much as that varies, between 5 and 100 ms.
 	Wait time.Duration
 
 	// Logger hears of Redis going and coming; nil for nobody.

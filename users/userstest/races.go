@@ -92,10 +92,10 @@ func keysRace(t *testing.T, s users.Store) {
 	const n = 2 * users.MaxKeys
 	u, _ := create(t, s)
 	provider := func(i int) string { return fmt.Sprintf("p%d", i) }
-	errs := together(n, func(i int) error { return s.SetKey(ctx(t), u.Name, u.ID, provider(i), []byte{byte(i)}) })
+	errs := together(n, func(i int) error { return s.SetKey(ctx(t), u.Name, u.ID, provider(i), []byte(provider(i))) })
 	u.Keys = map[string][]byte{}
 	for _, i := range split(t, "SetKey", errs, users.MaxKeys, users.ErrTooMany) {
-		u.Keys[provider(i)] = []byte{byte(i)}
+		u.Keys[provider(i)] = []byte(provider(i))
 	}
 	same(t, "afterwards", get(t, s, u.Name), u)
 }

@@ -1,0 +1,243 @@
+package redis
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/universal-ai-gateway/magicproxy/loadtest/backendtest"
+	"github.com/universal-ai-gateway/magicproxy/state"
+)
+
+// pair opens two stores on the same keys of one backend, as two machines do.
+type pair func(t *testing.T) (a, b *Store)
+
+// on makes pairs on the Redis at a URL.
+func on(url string) pair {
+	return func(t *testing.T) (a, b *Store) {
+		t.Helper()
+		o := Options{Prefix: backendtest.RedisPrefix(t), Wait: calm}
+		return connect(t, url, o), connect(t, url, o)
+	}
+}
+
+func TestStandalone(t *testing.T) { together(t, on(backendtest.Shared(t, "redis"))) }
+
+// together says whether two stores are one: it is run for every kind of backend.
+func together(t *testing.T, open pair) {
+	t.Helper()
+	for _, tc := range []struct {
+		name string
+		run  func(t *testing.T, a, b *Store)
+	}{
+		{"starts are exact", commonStarts},
+		{"limits are common", commonLimits},
+		{"many keys at once", manyKeys},
+		{"cached answers are common", commonCache},
+		{"news", commonNews},
+		{"keys that rest", commonRests},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			a, b := open(t)
+			tc.run(t, a, b)
+			for _, s := range []*Store{a, b} {
+				if h := s.Health(); !h.Up || h.Alone > 0 {
+					t.Errorf("%+v", h)
+				}
+			}
+		})
+	}
+}
+
+// contract: F6
+func commonStarts(t *testing.T, a, b *Store) {
+	const callers, each = 64, 40
+	var wg sync.WaitGroup
+	starts := make([]uint64, callers*each)
+	for i := range callers {
+		wg.Go(func() {
+			s := []*Store{a, b}[i%2]
+			for j := range each {
+				starts[i*each+j] = s.Admit(t.Context(), state.Admission{Chain: "c"}).Start
+			}
+		})
+	}
+	wg.Wait()
+	dense(t, starts)
+}
+
+func commonLimits(t *testing.T, a, b *Store) {
+	const room, callers = 50, 80
+	small := state.Limit{Key: "one|small", N: room, Window: time.Hour}
+	large := state.Limit{Key: "one|large", N: 2 * room, Window: time.Hour}
+	var wg sync.WaitGroup
+	var admitted, refused atomic.Int64
+	for i := range callers {
+		wg.Go(func() {
+			got := []*Store{a, b}[i%2].Admit(t.Context(), state.Admission{Limits: []state.Limit{large, small}})
+			switch {
+			case !got.Refused:
+				admitted.Add(1)
+			case got.Limit == small && got.Retry > 0 && got.Remaining == 0:
+				refused.Add(1)
+			default:
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+	wg.Wait()
+	if admitted.Load() != room || refused.Load() != callers-room {
+		t.Errorf("%d are admitted, %d refused, of %d for %d", admitted.Load(), refused.Load(), callers, room)
+	}
+	// Those that were refused are not counted where there was room.
+	if got := b.Admit(t.Context(), state.Admission{Limits: []state.Limit{large}}); got.Refused || got.Remaining != room-1 {
+		t.Errorf("the large limit: %+v", got)
+	}
+	if got := b.Admit(t.Context(), state.Admission{Limits: []state.Limit{{Key: "two|small", N: room, Window: time.Hour}}}); got.Refused || got.Remaining != room-1 {
+		t.Errorf("another caller: %+v", got)
+	}
+}
+
+// On a cluster these are on all nodes.
+func manyKeys(t *testing.T, a, b *Store) {
+	const many = 100
+	var wg sync.WaitGroup
+	for i := range many {
+		for _, s := range []*Store{a, b} {
+			wg.Go(func() {
+				n := strconv.Itoa(i)
+				one := state.Limit{Key: "user " + n + "|5", N: 1, Window: time.Hour}
+				other := state.Limit{Key: "address " + n + "|5", N: 5, Window: time.Hour}
+				got := s.Admit(t.Context(), state.Admission{Limits: []state.Limit{one, other}, Chain: "chain " + n, Cache: "key " + n})
+				if got.Closed || got.Limit.N == 0 || got.Cached != nil || !got.Refused && (got.Limit != one || got.Start != 1) {
+					t.Errorf("%+v", got)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	for i := range many {
+		got := a.Admit(t.Context(), state.Admission{Limits: []state.Limit{{Key: "user " + strconv.Itoa(i) + "|5", N: 1, Window: time.Hour}}})
+		if !got.Refused {
+			t.Fatalf("caller %d is let through again: %+v", i, got)
+		}
+	}
+}
+
+func commonCache(t *testing.T, a, b *Store) {
+	look := func(s *Store, key string) []byte {
+		return s.Admit(t.Context(), state.Admission{Cache: key}).Cached
+	}
+	strange := "\x00}{\n" + strings.Repeat("k", 500)
+	large := bytes.Repeat([]byte("x"), state.MaxCached)
+	a.Put(strange, large, time.Minute)
+	a.Put("too large", append(large, 'x'), time.Minute)
+	a.Put("short", []byte("soon gone"), 300*time.Millisecond)
+	a.Put("last", nil, time.Minute)
+	await(t, "the answer is there", func() bool { return bytes.Equal(look(b, strange), large) })
+	await(t, "an empty one is there", func() bool { return look(b, "last") != nil })
+	if look(b, "too large") != nil || look(b, "other") != nil {
+		t.Error("there is more than may be")
+	}
+	await(t, "the short one is gone", func() bool { return look(b, "short") == nil })
+}
+
+func commonNews(t *testing.T, a, b *Store) {
+	own, heard := make(chan string, 100), make(chan string, 100)
+	defer a.Bus().Subscribe("topic", func(m []byte) { own <- string(m) })()
+	defer b.Bus().Subscribe("topic", func(m []byte) { heard <- string(m) })()
+	// The subscription reaches Redis a little later.
+	await(t, "the other hears", func() bool {
+		a.Bus().Publish("topic", []byte("hello"))
+		select {
+		case <-heard:
+			return true
+		default:
+			return false
+		}
+	})
+	a.Bus().Publish("other topic", []byte("for others"))
+	const n = 20
+	for i := range n {
+		a.Bus().Publish("topic", fmt.Appendf(nil, "with blanks, and a number %d", i))
+	}
+	for _, c := range []chan string{own, heard} {
+		last, next := time.After(deadline), 0
+		for next < n {
+			select {
+			case m := <-c:
+				if m == "hello" {
+					continue
+				}
+				if want := fmt.Sprintf("with blanks, and a number %d", next); m != want {
+					t.Fatalf("%q, want %q", m, want)
+				}
+				next++
+			case <-last:
+				t.Fatalf("%d messages have come, of %d", next, n)
+			}
+		}
+	}
+	// What it sent itself comes back from Redis, and is not told again: b's answer
+	// comes behind it.
+	b.Bus().Publish("topic", []byte("the end"))
+	for end := time.After(deadline); ; {
+		select {
+		case m := <-own:
+			if m == "the end" {
+				return
+			}
+			t.Fatalf("again: %q", m)
+		case <-end:
+			t.Fatal("no answer")
+		}
+	}
+}
+
+func commonRests(t *testing.T, a, b *Store) {
+	until := time.Now().Add(time.Hour).Round(0)
+	early := state.Rested{Provider: "p", Key: "early", Until: until}
+	late := state.Rested{Provider: "p", Key: "late", Model: "m", Until: until}
+	a.Quarantine().Rest(early)
+	a.Quarantine().Rest(state.Rested{Provider: "p", Key: "over", Until: time.Now().Add(-time.Second)})
+	await(t, "both are written down", func() bool {
+		n, err := a.steady.HLen(t.Context(), a.Quarantine().(quarantine).hash()).Result()
+		return err == nil && n == 2
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	told := make(chan state.Rested, 1000)
+	var wg sync.WaitGroup
+	wg.Go(func() { b.Quarantine().Watch(ctx, func(r state.Rested) { told <- r }) })
+	defer wg.Wait()
+	defer stop()
+	hear := func(key string, rests bool) {
+		t.Helper()
+		await(t, key+" is told", func() bool {
+			for len(told) > 0 {
+				r := <-told
+				if r.Key == "over" && !r.Until.Before(time.Now()) {
+					t.Errorf("%+v", r)
+				}
+				if r.Key == key && r.Until.After(time.Now()) == rests {
+					return true
+				}
+			}
+			return false
+		})
+	}
+	hear("early", true) // from what is written
+	a.Quarantine().Rest(late)
+	hear("late", true) // as news
+	a.Quarantine().Well("p", "late", "m")
+	hear("late", false)
+	await(t, "only one is written down", func() bool {
+		all, err := a.steady.HGetAll(t.Context(), a.Quarantine().(quarantine).hash()).Result()
+		return err == nil && len(all) == 1
+	})
+}
