@@ -137,6 +137,7 @@ func TestRegistration(t *testing.T) {
 	// Whoever is registered stays so over reloads, and the token is nowhere.
 	c := g.last
 	c.handler = ""
+	c.global = strings.Replace(c.global, "cache_ttl 30s", "cache_ttl 1m", 1)
 	g.mustLoad(c)
 	g.chat("up/m", false, bearer(ann.Token)...).want(t, 200)
 	if e := g.do(http.MethodPost, "/v1/auth/register", `{"username":"dora"}`).want(t, 403).apiError(t); e.Code != "registration_closed" {

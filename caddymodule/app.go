@@ -97,7 +97,7 @@ type App struct {
 	edition   [sha256.Size]byte  // of what makes answers
 
 	store    OpenStore
-	people   *pooledUsers
+	people   people
 	cipher   *users.Cipher // nil: users bring no keys
 	recorder *recorder     // nil: nothing is recorded
 
@@ -279,7 +279,7 @@ func (a *App) provisionProvider(ctx caddy.Context, repl *caddy.Replacer, name st
 // Start opens what has to be open, and listens for news of other machines. What is
 // beyond a network is not waited for.
 func (a *App) Start() error {
-	if err := a.people.store.Start(); err != nil {
+	if err := a.people.open(); err != nil {
 		return fmt.Errorf("users: %w", err)
 	}
 	if a.recorder != nil {

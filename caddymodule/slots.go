@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,9 +26,9 @@ func (a *App) leave() {
 	}
 }
 
-// giveBack returns everything to the pools.
+// giveBack returns everything to the pools, what came last first.
 func (a *App) giveBack() {
-	for _, release := range a.release {
+	for _, release := range slices.Backward(a.release) {
 		if err := release(); err != nil {
 			a.logger.Error("closing what the configuration had", zap.Error(err))
 		}

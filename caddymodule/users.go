@@ -159,21 +159,38 @@ func (m *MongoDBUsers) UnmarshalCaddyfile(d *caddyfile.Dispenser) (err error) {
 	return nil
 }
 
-// directories are the stores of users that are open, and what is remembered of
-// them, by the backend's Identity and the time that tokens are believed.
-var directories = caddy.NewUsagePool()
+// userStores are the stores of users that are open, by the backend's Identity;
+// directories what is remembered of them, also by how long that holds: a file must not
+// be opened twice because somebody edits that.
+var userStores, directories = caddy.NewUsagePool(), caddy.NewUsagePool()
 
 type pooledUsers struct {
-	key       string
-	store     OpenUsers
-	directory *users.Directory
-	logger    *zap.Logger
+	key    string
+	store  OpenUsers
+	logger *zap.Logger
 }
 
 // Destruct implements caddy.Destructor.
 func (p *pooledUsers) Destruct() error {
 	closings.start(p.key, p.logger, p.store.Close)
 	return nil
+}
+
+// open opens what has to be open, once a store before it on the same backend is closed.
+func (p *pooledUsers) open() error {
+	closings.wait(p.key)
+	return p.store.Start()
+}
+
+type pooledDirectory struct{ *users.Directory }
+
+// Destruct implements caddy.Destructor.
+func (pooledDirectory) Destruct() error { return nil }
+
+// people are the users of a configuration.
+type people struct {
+	*pooledUsers
+	directory *users.Directory
 }
 
 func (a *App) provisionUsers(ctx caddy.Context, repl *caddy.Replacer) error {
@@ -216,21 +233,22 @@ func (a *App) provisionUsers(ctx caddy.Context, repl *caddy.Replacer) error {
 			return fmt.Errorf("module %T keeps no users", m)
 		}
 	}
-	ttl := time.Duration(c.CacheTTL)
-	key := guest.Identity() + ttl.String()
-	v, _, err := directories.LoadOrNew(key, func() (caddy.Destructor, error) {
+	key := guest.Identity()
+	v, _, err := userStores.LoadOrNew(key, func() (caddy.Destructor, error) {
 		logger := caddy.Log().Named("ai_gateway.users")
 		s, err := guest.Open(logger)
-		if err != nil {
-			return nil, err
-		}
-		return &pooledUsers{key, s, users.NewDirectory(s, users.DirectoryOptions{TTL: ttl}), logger}, nil
+		return &pooledUsers{key, s, logger}, err
 	})
 	if err != nil {
 		return err
 	}
-	a.release = append(a.release, func() error { _, err := directories.Delete(key); return err })
-	a.people = v.(*pooledUsers)
+	a.release = append(a.release, func() error { _, err := userStores.Delete(key); return err })
+	a.people.pooledUsers = v.(*pooledUsers)
+	ttl := time.Duration(c.CacheTTL)
+	memory := key + " " + ttl.String()
+	d, _ := directories.LoadOrStore(memory, pooledDirectory{users.NewDirectory(a.people.store, users.DirectoryOptions{TTL: ttl})})
+	a.release = append(a.release, func() error { _, err := directories.Delete(memory); return err })
+	a.people.directory = d.(pooledDirectory).Directory
 	return nil
 }
 
