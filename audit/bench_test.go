@@ -25,28 +25,28 @@ func (nowhere) Stat() (fs.FileInfo, error)             { return nil, fs.ErrInval
 
 // exchangeEvents are those of an agent's request, content on: 6 events, 660 bytes in the
 // journal on average. Each is made anew, as a request makes it.
-func exchangeEvents() []func() Event {
+func exchangeEvents() []func(int) Event {
 	body := []byte(`{"model":"agent","stream":true,"messages":[{"role":"user","content":"` + strings.Repeat("what is the weather like? ", 16) + `"}]}`)
 	found := strings.Repeat("sunny, 21 degrees\n", 16)
 	said := strings.Repeat("It will be sunny. ", 22)
-	return []func() Event{
-		func() Event {
-			return Event{Model: "agent", Payload: Request{Endpoint: "chat", Stream: true, Bytes: len(body), Body: body}}
+	return []func(int) Event{
+		func(i int) Event {
+			return Event{Model: "agent", Payload: Request{Endpoint: "chat", Stream: true, Bytes: i, Body: body}}
 		},
-		func() Event {
-			return Event{Provider: "openai", Model: "gpt-5-mini", Payload: LLMCall{Outcome: "ok", Status: 200, Key: "0a1b2c3d", Seconds: 1.234567, First: 0.2, Prompt: 100, Completion: 20}}
+		func(i int) Event {
+			return Event{Provider: "openai", Model: "gpt-5-mini", Payload: LLMCall{Outcome: "ok", Status: 200, Key: "0a1b2c3d", Seconds: 1.234567, First: 0.2, Prompt: int64(i), Completion: 20}}
 		},
-		func() Event {
-			return Event{Payload: ToolCall{ID: "call_1", Server: "weather", Tool: "forecast", Bytes: 40, Arguments: `{"city":"Berlin","days":3,"unit":"c"}`}}
+		func(i int) Event {
+			return Event{Payload: ToolCall{ID: "call_1", Server: "weather", Tool: "forecast", Bytes: i, Arguments: `{"city":"Berlin","days":3,"unit":"c"}`}}
 		},
-		func() Event {
-			return Event{Payload: ToolResult{ID: "call_1", Server: "weather", Tool: "forecast", Outcome: "ok", Seconds: 0.1, Bytes: len(found), Text: found}}
+		func(i int) Event {
+			return Event{Payload: ToolResult{ID: "call_1", Server: "weather", Tool: "forecast", Outcome: "ok", Seconds: 0.1, Bytes: i, Text: found}}
 		},
-		func() Event {
-			return Event{Model: "agent", Payload: Answer{Finish: "stop", Status: 200, Target: "openai/gpt-5-mini", Seconds: 2.5, Bytes: len(said), Content: said}}
+		func(i int) Event {
+			return Event{Model: "agent", Payload: Answer{Finish: "stop", Status: 200, Target: "openai/gpt-5-mini", Seconds: 2.5, Bytes: i, Content: said}}
 		},
-		func() Event {
-			return Event{Model: "agent", Payload: Usage{Prompt: 200, Completion: 90, Total: 290, Attempts: 2, Turns: 2, ToolCalls: 1}}
+		func(i int) Event {
+			return Event{Model: "agent", Payload: Usage{Prompt: int64(i), Completion: 90, Total: 290, Attempts: 2, Turns: 2, ToolCalls: 1}}
 		},
 	}
 }
@@ -75,7 +75,7 @@ func BenchmarkAuditEnqueue(b *testing.B) {
 		trail := l.Trail(benchSubject)
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
-			trail.Record(events[i%len(events)]())
+			trail.Record(events[i%len(events)](i))
 		}
 		if s := l.Stats(); s.DroppedBy[DroppedQueueFull] > 0 {
 			b.Errorf("%+v", s)
@@ -98,12 +98,12 @@ func BenchmarkAuditEnqueue(b *testing.B) {
 				tick := time.NewTicker(time.Millisecond)
 				defer tick.Stop()
 				trail := l.Trail(benchSubject)
-				for i := 0; i < cap(took[c]); i++ {
+				for i := range cap(took[c]) {
 					if i%len(events) == 0 {
 						trail = l.Trail(benchSubject)
 					}
 					at := time.Now()
-					trail.Record(events[i%len(events)]())
+					trail.Record(events[i%len(events)](i))
 					took[c] = append(took[c], time.Since(at))
 					if due := from.Add(time.Duration(i/burst+1) * time.Millisecond); i%burst == burst-1 && time.Until(due) > 0 {
 						<-tick.C
@@ -145,7 +145,7 @@ func TestMemoryWhileTheSenderIsDown(t *testing.T) {
 	defer tick.Stop()
 	const n = 15000 // three seconds of them
 	for i := range n {
-		l.Trail(Subject{Request: fmt.Sprint(i)}).Record(events[i%len(events)]())
+		l.Trail(Subject{Request: fmt.Sprint(i)}).Record(events[i%len(events)](i))
 		if i%50 == 49 {
 			<-tick.C
 			most = max(most, heap())

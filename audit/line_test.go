@@ -237,7 +237,7 @@ func TestTextIsCutBetweenCharacters(t *testing.T) {
 			all, _ := appendText(nil, text, 1<<20)
 			var whole string
 			unmarshal(t, all, &whole)
-			for limit := range len(all) {
+			for limit := range all {
 				b, cut := appendText(nil, text, limit)
 				var got string
 				unmarshal(t, b, &got)

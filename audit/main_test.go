@@ -178,7 +178,7 @@ func (s *target) Send(ctx context.Context, batch []Record) []error {
 		panic("used after Close")
 	}
 	for i, r := range batch {
-		if results != nil && results[i] != nil {
+		if len(results) > 0 && results[i] != nil {
 			continue
 		}
 		var e event

@@ -83,8 +83,7 @@ func TestReaderSaysWhere(t *testing.T) {
 	rewrite(t, filepath.Join(dir, segmentName(7)), append(append(bytes.Clone(a), "x\n"...), a[:9]...))
 	var said []string
 	for line, err := range Read(within(t), dir, ReadOptions{}) {
-		var wrong *LineError
-		if errors.As(err, &wrong) {
+		if wrong, ok := errors.AsType[*LineError](err); ok {
 			said = append(said, wrong.Error())
 		} else {
 			said = append(said, fmt.Sprint(line.Position))
@@ -124,7 +123,10 @@ func TestReaderBeginsAnywhere(t *testing.T) {
 func TestReaderEndsWhenItIsTold(t *testing.T) {
 	dir := t.TempDir()
 	rewrite(t, filepath.Join(dir, segmentName(1)), segmentOf("a", "b"))
-	for range Read(within(t), dir, ReadOptions{Follow: true}) {
+	for _, err := range Read(within(t), dir, ReadOptions{Follow: true}) {
+		if err != nil {
+			t.Error(err)
+		}
 		break
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -241,8 +243,8 @@ func FuzzRead(f *testing.F) {
 		for line, err := range Read(context.Background(), dir, ReadOptions{}) {
 			off := line.Position.Offset
 			if err != nil {
-				var wrong *LineError
-				if !errors.As(err, &wrong) {
+				wrong, ok := errors.AsType[*LineError](err)
+				if !ok {
 					t.Fatal(err)
 				}
 				off = wrong.Offset

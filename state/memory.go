@@ -149,6 +149,15 @@ func (m *MemorySessions) Cancel(ctx context.Context, key SessionKey) error {
 	return nil
 }
 
+// Forget removes a session that no run holds: somebody else keeps it now.
+func (m *MemorySessions) Forget(key SessionKey) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e := m.byKey[key]; e != nil && !e.held(time.Now()) {
+		m.drop(e)
+	}
+}
+
 // List implements Lister.
 func (m *MemorySessions) List(ctx context.Context, user string, limit int) ([]Listed, error) {
 	if ctx.Err() != nil {

@@ -157,7 +157,7 @@ type Bus interface {
 
 	// Subscribe calls f with every message of a topic, one after the other, on a
 	// goroutine of the bus: f must not block for long. cancel ends that, and waits
-	// for a call under way. After a connection was lost f gets a nil message:
-	// something may have been missed.
+	// for a call under way. When a connection has been made, the first time and after it
+	// was lost, f gets a nil message: something may have been missed.
 	Subscribe(topic string, f func(message []byte)) (cancel func())
 }

@@ -106,6 +106,26 @@ func TestManyLookups(t *testing.T) {
 	})
 }
 
+// TestNoLookupLeft: tokens made up keep nobody from being asked about in the
+// background; then the TTL holds all the same.
+func TestNoLookupLeft(t *testing.T) {
+	in(t, "revoked", func(t *testing.T, p *phoneBook) {
+		d := NewDirectory(p, DirectoryOptions{Lookups: 1, Timeout: time.Hour})
+		p.give("a")
+		knows(t, d, "a")
+		thaw := make(chan struct{})
+		p.set(func() { p.answer = func(context.Context) error { <-thaw; return nil } })
+		go func() { _, _ = d.Find(t.Context(), "x") }()
+		pass(29*time.Second + 500*time.Millisecond)
+		p.set(func() { p.answer = nil })
+		p.take("a")
+		knows(t, d, "a")
+		pass(500 * time.Millisecond)
+		refuses(t, d, "a", ErrUnknown)
+		close(thaw)
+	})
+}
+
 // BenchmarkTokenCheck is what a request with a known token costs.
 func BenchmarkTokenCheck(b *testing.B) {
 	p := newPhoneBook()

@@ -41,7 +41,7 @@ func TestSecrets(t *testing.T) {
 		"empty": "", "a word": "correct-horse-battery", "31 bytes": base64.StdEncoding.EncodeToString(raw[:31]), "33 bytes": base64.StdEncoding.EncodeToString(append(raw, 3)),
 		"24 bytes, 32 characters": base64.StdEncoding.EncodeToString(raw[:24]), "both alphabets": "-" + std[1:len(std)-2] + "/=",
 		"hex with an odd letter": strings.Repeat("0", 63) + "g", "short hex": strings.Repeat("0", 62), "a break within": std[:20] + "\n" + std[20:],
-		"a break in place of a character": std[:20] + "\n" + std[21:], "padded twice": std + "=", "bits too many": std[:42] + "J=",
+		"a break in place of a character": std[:20] + "\n" + std[21:], "a break in place of the last": strings.Repeat("A", 20) + "\n" + strings.Repeat("A", 22), "padded twice": std + "=", "bits too many": std[:42] + "J=",
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, c := range [][]string{{s}, {secret(1), s}} {
@@ -77,6 +77,10 @@ func TestSealed(t *testing.T) {
 		if got, err := c.Open(who.user, who.provider, sealed); err == nil || got != "" {
 			t.Errorf("opens for %q at %q: %q", who.user, who.provider, got)
 		}
+	}
+	zeros := strings.Repeat("\x00", 8)
+	if _, err := c.Open("a", "b"+zeros+"c", c.Seal("a"+zeros+"b", "c", key)); err == nil {
+		t.Error("a provider's name can take over the end of a user's id")
 	}
 	for i := range sealed {
 		bad := bytes.Clone(sealed)

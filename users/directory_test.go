@@ -327,6 +327,48 @@ func TestStoreAway(t *testing.T) {
 			refuses(t, d, "a", ErrUnknown)
 		})
 	}
+	in(t, "once it is back, nobody is believed for longer", func(t *testing.T, p *phoneBook) {
+		d := NewDirectory(p, DirectoryOptions{})
+		p.give("a")
+		p.give("b")
+		knows(t, d, "a")
+		p.set(func() { p.err = errDown })
+		refuses(t, d, "b", ErrUnavailable)
+		p.set(func() { p.err = nil })
+		knows(t, d, "b")
+		p.take("a")
+		pass(time.Minute)
+		refuses(t, d, "a", ErrUnknown)
+	})
+	in(t, "what was refused stays so while it is away", func(t *testing.T, p *phoneBook) {
+		d := NewDirectory(p, DirectoryOptions{})
+		p.give("a")
+		knows(t, d, "a")
+		p.take("a")
+		pass(time.Minute)
+		refuses(t, d, "a", ErrUnknown)
+		p.set(func() { p.err = errDown })
+		pass(2 * time.Second)
+		refuses(t, d, "a", ErrUnavailable)
+	})
+	in(t, "it fails for one token only", func(t *testing.T, p *phoneBook) {
+		d := NewDirectory(p, DirectoryOptions{TTL: 2 * time.Second})
+		p.give("a")
+		knows(t, d, "a")
+		pass(3 * time.Second)
+		p.asked()
+		for range 1000 {
+			p.set(func() { p.err = errDown })
+			knows(t, d, "a")
+			synctest.Wait()
+			p.set(func() { p.err = nil })
+			refuses(t, d, fmt.Sprint("x", time.Now().UnixNano()), ErrUnknown) // it works
+			pass(10 * time.Millisecond)
+		}
+		if n := p.asked() - 1000; n < 4 || n > 12 {
+			t.Errorf("asked %d times in 10s", n)
+		}
+	})
 	in(t, "it does not heed contexts", func(t *testing.T, p *phoneBook) {
 		d := NewDirectory(p, DirectoryOptions{})
 		p.give("a")

@@ -30,6 +30,9 @@ func TestForget(t *testing.T) {
 			knows(t, d, "a") // from memory
 			forget(d)
 			refuses(t, d, "a", ErrUnknown)
+			if known, owned, _, _ := d.sizes(); name == "ForgetAll" && known+owned > 0 {
+				t.Errorf("%d tokens are remembered, %d by user", known, owned)
+			}
 			if got := knows(t, d, "b"); (got == b) == (name == "ForgetAll") {
 				t.Errorf("somebody else: asked for again is %t", got != b)
 			}

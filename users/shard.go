@@ -52,7 +52,6 @@ func (s *shard) holds(h Hash, e *entry) bool {
 // keep remembers a known token. mu is held, as for all that follow.
 func (s *shard) keep(h Hash, e *entry) {
 	s.drop(h)
-	delete(s.unknown, h)
 	if len(s.known) >= s.maxKnown {
 		s.makeRoom()
 	}

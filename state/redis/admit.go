@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,12 +28,15 @@ type flights struct {
 	spare map[string][]uint64
 }
 
-// passenger is one admission under way.
+// passenger is one admission under way, or one script that somebody waits for.
 type passenger struct {
-	ask  state.Admission
-	got  state.Admitted
-	err  error
-	done chan struct{}
+	ask   state.Admission
+	got   state.Admitted
+	own   *scripted
+	reply any
+	late  func() // what is to be done if the script runs after all, without anybody waiting
+	err   error
+	done  chan struct{}
 
 	// settled is set by whoever comes first: the flight with an answer, or the caller,
 	// who waits no longer.
@@ -55,6 +59,21 @@ func (s *Store) Admit(ctx context.Context, a state.Admission) state.Admitted {
 		return s.alone(a)
 	}
 	return p.got
+}
+
+// run runs a script with the next flight. The error is errAway when Redis is away, or has
+// not answered in time; if the script then runs after all, late is called, unless it is
+// nil.
+func (s *Store) run(ctx context.Context, script *goredis.Script, late func(), keys []string, args ...any) (reply any, err error) {
+	s.begin()
+	patience := s.breaker.patience()
+	if !s.breaker.up() || s.flights.stalled(patience) {
+		return nil, errAway
+	}
+	p := &passenger{own: &scripted{script: script, keys: keys, args: args}, late: late, done: make(chan struct{})}
+	s.board(p)
+	s.wait(ctx, p, patience)
+	return p.reply, p.err
 }
 
 // wait waits for an answer, or sets p's error once it has been patient.
@@ -104,15 +123,12 @@ func (s *Store) board(p *passenger) {
 	if f.under {
 		return
 	}
-	if s.ctx.Err() != nil { // closed
+	if f.under = s.start(s.fly); !f.under { // closed
 		f.waiting = nil
-		p.err = context.Canceled
+		p.err = errAway
 		p.settled.Store(true)
 		close(p.done)
-		return
 	}
-	f.under = true
-	s.work.Go(s.fly)
 }
 
 // fly makes round trips as long as somebody waits.
@@ -159,31 +175,31 @@ func (s *Store) trip(batch []*passenger) (err error) {
 		s.reload(again, asks)
 		_, err = again.Exec(s.ctx)
 	}
-	if err != nil && !answered(err) {
-		s.save(asks)
-		return err
-	}
+	err = asks.verdict(err)
 	s.settle(batch, asks)
-	return nil
-}
-
-// answered reports whether an error is an answer: Redis is there.
-func answered(err error) bool {
-	var e goredis.Error
-	return errors.Is(err, goredis.Nil) || errors.As(err, &e)
+	return err
 }
 
 // asked are the commands of a batch.
 type asked struct {
-	limits [][]limited // by passenger
-	cached []*goredis.StringCmd
-	chains map[string]*starts
+	scripts []*scripted // all of them
+	limits  [][]limited // by passenger
+	cached  []*goredis.StringCmd
+	chains  map[string]*starts
+}
+
+// scripted is a script that is to run, and has run.
+type scripted struct {
+	script *goredis.Script
+	keys   []string
+	args   []any
+	cmd    *goredis.Cmd
 }
 
 // limited are the limits of one caller in one script.
 type limited struct {
 	limits []state.Limit
-	cmd    *goredis.Cmd
+	*scripted
 }
 
 // starts are the starts of one chain.
@@ -204,7 +220,12 @@ func (s *Store) load(pipe goredis.Pipeliner, batch []*passenger) *asked {
 			}
 			l := rest[:n]
 			rest = rest[n:]
-			a.limits[i] = append(a.limits[i], limited{l, limitScript.EvalSha(s.ctx, pipe, s.limitKeys(l), limitArgs(l)...)})
+			q := &scripted{script: limitScript, keys: s.limitKeys(l), args: limitArgs(l)}
+			a.limits[i] = append(a.limits[i], limited{l, q})
+			a.scripts = append(a.scripts, q)
+		}
+		if p.own != nil {
+			a.scripts = append(a.scripts, p.own)
 		}
 		if p.ask.Cache != "" {
 			a.cached[i] = pipe.Get(s.ctx, s.cacheKey(p.ask.Cache))
@@ -215,6 +236,9 @@ func (s *Store) load(pipe goredis.Pipeliner, batch []*passenger) *asked {
 			}
 			a.chains[c].n++
 		}
+	}
+	for _, q := range a.scripts {
+		q.cmd = q.script.EvalSha(s.ctx, pipe, q.keys, q.args...)
 	}
 	s.flights.mu.Lock()
 	defer s.flights.mu.Unlock()
@@ -232,24 +256,19 @@ func (s *Store) load(pipe goredis.Pipeliner, batch []*passenger) *asked {
 
 // forgotten reports whether a script is not known.
 func forgotten(a *asked) bool {
-	for _, scripts := range a.limits {
-		for _, l := range scripts {
-			if err := l.cmd.Err(); err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT") {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(a.scripts, (*scripted).forgotten)
+}
+
+func (q *scripted) forgotten() bool {
+	err := q.cmd.Err()
+	return err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT")
 }
 
 // reload asks again, with the script's text, what was not known.
 func (s *Store) reload(pipe goredis.Pipeliner, a *asked) {
-	for i := range a.limits {
-		for j := range a.limits[i] {
-			l := &a.limits[i][j]
-			if err := l.cmd.Err(); err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT") {
-				l.cmd = limitScript.Eval(s.ctx, pipe, s.limitKeys(l.limits), limitArgs(l.limits)...)
-			}
+	for _, q := range a.scripts {
+		if q.forgotten() {
+			q.cmd = q.script.Eval(s.ctx, pipe, q.keys, q.args...)
 		}
 	}
 }
@@ -291,18 +310,27 @@ func (s *Store) settle(batch []*passenger, a *asked) {
 				err = errors.Join(err, e)
 			}
 		}
+		var reply any
+		if p.own != nil {
+			if reply, err = p.own.cmd.Result(); errors.Is(err, goredis.Nil) {
+				err = nil
+			}
+		}
 		takes := p.ask.Chain != "" && !got.Refused && got.Cached == nil
 		if takes && bad[p.ask.Chain] {
 			err = errors.Join(err, a.chains[p.ask.Chain].cmd.Err())
 		}
-		if !p.settled.CompareAndSwap(false, true) {
-			continue // waits no longer, and has no use for a start
+		if !p.settled.CompareAndSwap(false, true) { // waits no longer, and has no use for a start
+			if p.late != nil && err == nil {
+				s.start(p.late)
+			}
+			continue
 		}
 		if err == nil && takes {
 			got.Start = left[p.ask.Chain][0]
 			left[p.ask.Chain] = left[p.ask.Chain][1:]
 		}
-		p.got, p.err = got, err
+		p.got, p.reply, p.err = got, reply, err
 		close(p.done)
 	}
 	s.flights.mu.Lock()
@@ -311,15 +339,6 @@ func (s *Store) settle(batch []*passenger, a *asked) {
 		if len(rest) > 0 {
 			s.flights.spare[name] = append(rest, s.flights.spare[name]...)
 		}
-	}
-}
-
-// save keeps the starts of a trip that came to nothing.
-func (s *Store) save(a *asked) {
-	s.flights.mu.Lock()
-	defer s.flights.mu.Unlock()
-	for name, c := range a.chains {
-		s.flights.spare[name] = append(c.spare, s.flights.spare[name]...)
 	}
 }
 

@@ -21,9 +21,10 @@ type bus struct {
 	local state.LocalBus
 	me    []byte // begins this process's messages
 	once  sync.Once
+	hears chan struct{} // closed once Redis has taken the subscription
 }
 
-func newBus(s *Store) *bus { return &bus{s: s, me: []byte(rand.Text())} }
+func newBus(s *Store) *bus { return &bus{s: s, me: []byte(rand.Text()), hears: make(chan struct{})} }
 
 func (b *bus) channel() string { return b.s.prefix + "news" }
 
@@ -38,11 +39,7 @@ func (b *bus) Publish(topic string, message []byte) {
 // Subscribe implements state.Bus.
 func (b *bus) Subscribe(topic string, f func([]byte)) (cancel func()) {
 	b.s.begin()
-	b.once.Do(func() {
-		if b.s.ctx.Err() == nil {
-			b.s.work.Go(b.listen)
-		}
-	})
+	b.once.Do(func() { b.s.start(b.listen) })
 	return b.local.Subscribe(topic, f)
 }
 
@@ -60,9 +57,10 @@ func (b *bus) listen() {
 	sub := b.s.steady.Subscribe(ctx, b.channel())
 	stop := context.AfterFunc(ctx, func() { _ = sub.Close() })
 	defer stop()
-	defer sub.Close()
-	again, lost := minAgain, false
+	defer func() { _ = sub.Close() }()
+	again := minAgain
 	asked := false // whether it is still there
+	first := sync.OnceFunc(func() { close(b.hears) })
 	for ctx.Err() == nil {
 		m, err := sub.ReceiveTimeout(ctx, silence)
 		if err != nil {
@@ -71,7 +69,7 @@ func (b *bus) listen() {
 				asked = true
 				continue
 			}
-			lost, asked = true, false
+			asked = false
 			select {
 			case <-ctx.Done():
 			case <-time.After(again):
@@ -82,10 +80,8 @@ func (b *bus) listen() {
 		again, asked = minAgain, false
 		switch m := m.(type) {
 		case *goredis.Subscription:
-			if lost {
-				lost = false
-				b.local.Missed()
-			}
+			first()
+			b.local.Missed() // whatever was said before this, the first time as well
 		case *goredis.Message:
 			b.hear([]byte(m.Payload))
 		}

@@ -115,11 +115,11 @@ type node struct {
 // keeper runs a server until its own stdin ends.
 const keeper = `"$@" & p=$!; read -r _; kill -9 $p; wait $p`
 
-// serve starts a Redis with some more arguments, which may depend on its ports.
-func serve(t testing.TB, program string, args func(n *node) []string) *node {
+// serve starts a redis-server with arguments that may depend on its ports.
+func serve(t testing.TB, args func(n *node) []string) *node {
 	t.Helper()
 	backendtest.Shared(t, "redis") // installs what may be missing
-	if _, err := exec.LookPath(program); err != nil {
+	if _, err := exec.LookPath("redis-server"); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(err)
 		}
@@ -127,7 +127,7 @@ func serve(t testing.TB, program string, args func(n *node) []string) *node {
 	}
 	for range 5 { // a port may be taken by somebody else in the meantime
 		n := &node{t: t, dir: t.TempDir(), port: freePort(t), bus: freePort(t)}
-		n.start(program, args(n))
+		n.start(args(n))
 		t.Cleanup(n.kill)
 		if n.ready() {
 			return n
@@ -138,14 +138,14 @@ func serve(t testing.TB, program string, args func(n *node) []string) *node {
 	return nil
 }
 
-func (n *node) start(program string, args []string) {
+func (n *node) start(args []string) {
 	n.t.Helper()
 	log, err := os.Create(filepath.Join(n.dir, "log"))
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	defer log.Close()
-	n.cmd = exec.Command("sh", append([]string{"-c", keeper, "sh", program}, args...)...) //nolint:gosec,noctx // a server; kill ends it
+	n.cmd = exec.Command("sh", append([]string{"-c", keeper, "sh", "redis-server"}, args...)...) //nolint:noctx // kill ends it
 	n.cmd.Dir, n.cmd.Stdout, n.cmd.Stderr = n.dir, log, log
 	if n.life, err = n.cmd.StdinPipe(); err != nil {
 		n.t.Fatal(err)
@@ -189,8 +189,8 @@ func (n *node) addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa
 func freePort(t testing.TB) int {
 	t.Helper()
 	for range 50 {
-		port := 15000 + rand.IntN(15000)                                               //nolint:gosec // no secret
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) //nolint:noctx // at once
+		port := 15000 + rand.IntN(15000)
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err == nil {
 			l.Close()
 			return port

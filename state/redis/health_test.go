@@ -54,8 +54,9 @@ func TestModesWithoutRedis(t *testing.T) {
 		t.Run(fmt.Sprintf("%s %s", tc.use, tc.mode), func(t *testing.T) {
 			s := connect(t, nowhere(t), Options{Modes: map[state.Use]state.Mode{tc.use: tc.mode}})
 			s.Admit(t.Context(), state.Admission{Chain: "first"})
-			h := s.Health()
-			if h.Up || h.Since.IsZero() || h.Error == "" || h.Modes[tc.use] != string(tc.mode) {
+			var h state.Health
+			await(t, "it is noticed", func() bool { h = s.Health(); return !h.Up })
+			if h.Since.IsZero() || h.Error == "" || h.Modes[tc.use] != string(tc.mode) {
 				t.Errorf("%+v", h)
 			}
 			s.Put("k", []byte("answer"), time.Minute)
@@ -129,7 +130,8 @@ func TestHealth(t *testing.T) {
 		sharedModes[u] = "shared"
 	}
 	begin := time.Now()
-	up := admit()
+	var up state.Health
+	await(t, "it is used", func() bool { up = admit(); return !up.Since.IsZero() })
 	if !up.Up || up.Since.Before(begin) || up.Error != "" || !maps.Equal(up.Modes, sharedModes) {
 		t.Errorf("at first: %+v", up)
 	}
@@ -167,7 +169,10 @@ func TestHealth(t *testing.T) {
 }
 
 // A Redis that answers with refusals only is as good as none, and says so.
+//
+// fault: K1
 func TestARedisThatRefusesIsAway(t *testing.T) {
+	const callers = 64
 	for _, tc := range []struct {
 		name, url, says string
 		ready           func(t *testing.T, c *goredis.Client)
@@ -175,19 +180,36 @@ func TestARedisThatRefusesIsAway(t *testing.T) {
 		{"no password", "", "NOAUTH", func(t *testing.T, c *goredis.Client) { do(t, c, "CONFIG", "SET", "requirepass", "canary-4711") }},
 		{"a wrong password", ":canary-4712@", "WRONGPASS", func(t *testing.T, c *goredis.Client) { do(t, c, "CONFIG", "SET", "requirepass", "canary-4711") }},
 		{"a replica without its master", "", "READONLY", func(t *testing.T, c *goredis.Client) { do(t, c, "REPLICAOF", "127.0.0.1", "1") }},
+		{"no more clients", "", "", func(t *testing.T, c *goredis.Client) { do(t, c, "CONFIG", "SET", "maxclients", "1") }},
 		{"full", "", "OOM", func(t *testing.T, c *goredis.Client) { do(t, c, "CONFIG", "SET", "maxmemory", "1") }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			server := backendtest.Redis(t)
 			tc.ready(t, plain(t, server.Addr))
 			s := connect(t, strings.Replace(server.Addr, "://", "://"+tc.url, 1), Options{})
-			for range 20 {
-				if got := s.Admit(t.Context(), state.Admission{Limits: []state.Limit{plenty("a|b")}, Chain: "c"}); got.Refused || got.Closed {
-					t.Errorf("%+v", got)
-				}
+			var mu sync.Mutex
+			var starts []uint64
+			var wg sync.WaitGroup
+			for range callers {
+				wg.Go(func() {
+					got := s.Admit(t.Context(), state.Admission{Chain: "c"})
+					if got.Closed {
+						t.Errorf("%+v", got)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					starts = append(starts, got.Start)
+				})
 			}
-			h := s.Health()
-			if h.Up || !strings.Contains(h.Error, tc.says) || strings.Contains(h.Error, "canary") || h.Alone != 20 {
+			wg.Wait()
+			dense(t, starts)
+			var h state.Health
+			await(t, "it is noticed", func() bool {
+				s.Admit(t.Context(), state.Admission{Limits: []state.Limit{plenty("a|b")}, Chain: "c"})
+				h = s.Health()
+				return !h.Up
+			})
+			if !strings.Contains(h.Error, tc.says) || strings.Contains(h.Error, "canary") || h.Alone <= callers {
 				t.Errorf("%+v", h)
 			}
 		})

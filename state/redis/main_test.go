@@ -5,6 +5,8 @@ import (
 	"os"
 	"testing"
 
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"go.uber.org/goleak"
 )
 
@@ -22,5 +24,6 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	goredis.SetLogger(&logging.VoidLogger{}) // it would write a line for each failed dial
 	goleak.VerifyTestMain(m)
 }

@@ -8,13 +8,15 @@ import (
 	"testing"
 )
 
-// proxy stands between a store and its Redis. It counts, and holds or loses replies.
+// proxy stands between a store and its Redis. It counts, holds or loses replies, and goes
+// away.
 type proxy struct {
 	url    string
 	to     string
 	conns  atomic.Int64
 	rounds atomic.Int64 // requests that came with no other since the last reply
 	lose   atomic.Bool  // cuts the connection in place of the next reply
+	away   atomic.Bool  // takes no connections
 
 	ends     chan struct{}
 	work     sync.WaitGroup
@@ -31,7 +33,7 @@ func between(t testing.TB, address string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,33 +78,33 @@ func (p *proxy) keep(c net.Conn) bool {
 
 func (p *proxy) serve(client net.Conn) {
 	defer client.Close()
-	server, err := net.Dial("tcp", p.to) //nolint:noctx // loopback
+	server, err := net.Dial("tcp", p.to)
 	if err != nil {
 		return
 	}
 	defer server.Close()
-	if !p.keep(client) || !p.keep(server) {
+	if !p.keep(client) || !p.keep(server) || p.away.Load() {
 		return
 	}
 	var asked atomic.Bool // since the last reply
 	p.work.Go(func() {
 		defer server.Close()
-		pass(client, server, func() bool {
+		carry(client, server, func() bool {
 			if !asked.Swap(true) {
 				p.rounds.Add(1)
 			}
 			return true
 		})
 	})
-	pass(server, client, func() bool {
+	carry(server, client, func() bool {
 		p.wait()
 		asked.Store(false)
 		return !p.lose.Swap(false)
 	})
 }
 
-// pass carries bytes as long as each is allowed to go on.
-func pass(from, to net.Conn, may func() bool) {
+// carry carries bytes as long as each is allowed to go on.
+func carry(from, to net.Conn, may func() bool) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
@@ -128,6 +130,17 @@ func (p *proxy) wait() {
 	case <-gate:
 	case <-p.ends:
 	}
+}
+
+// cut ends all connections, and takes no others until away is false again.
+func (p *proxy) cut() {
+	p.away.Store(true)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.open {
+		c.Close()
+	}
+	clear(p.open)
 }
 
 // hold keeps replies back until release.

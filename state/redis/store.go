@@ -16,6 +16,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -66,14 +68,11 @@ func CheckMode(use state.Use, mode state.Mode) error {
 }
 
 func joined(modes []state.Mode) string {
-	s := ""
+	words := make([]string, len(modes))
 	for i, m := range modes {
-		if i > 0 {
-			s += ", "
-		}
-		s += string(m)
+		words[i] = string(m)
 	}
-	return s
+	return strings.Join(words, ", ")
 }
 
 // Check reports what New would refuse.
@@ -105,6 +104,7 @@ type Store struct {
 
 	ctx  context.Context // ends with the store
 	stop context.CancelFunc
+	mu   sync.Mutex // work begins or ends
 	work sync.WaitGroup
 }
 
@@ -149,13 +149,15 @@ func New(url string, o Options) (*Store, error) {
 	s.flights.spare = make(map[string][]uint64)
 	s.outbox = newOutbox(s)
 	s.bus = newBus(s)
-	s.sessions = s.local.Sessions()
+	s.sessions = newSessions(s)
 	return s, nil
 }
 
 // Close ends all work and all connections. What is being admitted goes on locally.
 func (s *Store) Close() error {
+	s.mu.Lock()
 	s.stop()
+	s.mu.Unlock()
 	s.breaker.shut()
 	err := errors.Join(s.quick.Close(), s.steady.Close())
 	s.work.Wait()
@@ -165,9 +167,35 @@ func (s *Store) Close() error {
 // begin starts the work in the background, once Redis is first needed.
 func (s *Store) begin() {
 	s.breaker.once.Do(func() {
-		s.work.Go(func() { s.breaker.watch(s.ctx, func(ctx context.Context) error { return s.steady.Ping(ctx).Err() }) })
-		s.work.Go(func() { s.outbox.run(s.ctx) })
+		s.start(func() {
+			// A server that cannot be written to answers a PING all the same. Of a cluster
+			// any node will do, another one each time.
+			s.breaker.watch(s.ctx, func(ctx context.Context) error {
+				key := s.prefix + "probe:" + strconv.Itoa(rand.IntN(1000)) //nolint:gosec // not a secret
+				return s.steady.Set(ctx, key, "", time.Second).Err()
+			})
+		})
+		s.start(func() { s.outbox.run(s.ctx) })
 	})
+}
+
+// start starts work that Close waits for; false once the store is closed.
+func (s *Store) start(work func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return false
+	}
+	s.work.Go(work)
+	return true
+}
+
+// failed lets the breaker know of a call's outcome.
+func (s *Store) failed(err error) {
+	if err == nil || answered(err) && !refuses(err) {
+		return
+	}
+	s.breaker.report(err)
 }
 
 // Sessions implements state.Store.

@@ -37,6 +37,7 @@ type address struct {
 
 // parse reads a URL. Its errors repeat nothing of it that may be a secret.
 func parse(raw string) (a address, err error) {
+	raw, hosts := cutHosts(raw)
 	u, err := url.Parse(raw)
 	if err != nil {
 		return a, errors.New("not a URL")
@@ -53,13 +54,16 @@ func parse(raw string) (a address, err error) {
 	case kind != "":
 		return a, fmt.Errorf("unknown kind %q of servers: expected sentinel or cluster", kind)
 	}
-	for _, h := range strings.Split(u.Host, ",") {
+	for h := range strings.SplitSeq(hosts, ",") {
 		host, p, err := net.SplitHostPort(h)
 		if err != nil {
 			host, p = strings.Trim(h, "[]"), port
 		}
-		if host == "" || p == "" {
-			return a, errors.New("a host is missing")
+		if host == "" || strings.ContainsAny(host, "[] \t%") {
+			return a, errors.New("a host is missing, or is none")
+		}
+		if n, err := strconv.ParseUint(p, 10, 16); err != nil || n == 0 {
+			return a, errors.New("a host's port is no number, or too large")
 		}
 		a.hosts = append(a.hosts, net.JoinHostPort(host, p))
 	}
@@ -84,7 +88,22 @@ func parse(raw string) (a address, err error) {
 			return a, errors.New("a cluster has no databases")
 		}
 	}
-	return a, a.query(u, scheme == "rediss", kind == "sentinel")
+	err = a.query(u, scheme == "rediss", kind == "sentinel")
+	return a, err
+}
+
+// cutHosts takes the hosts out of a URL: package url knows of one only.
+func cutHosts(raw string) (rest, hosts string) {
+	scheme, rest, ok := strings.Cut(raw, "://")
+	if !ok {
+		return raw, ""
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	at := strings.LastIndexByte(rest[:end], '@') + 1
+	return scheme + "://" + rest[:at] + "hosts" + rest[end:], rest[at:end]
 }
 
 func (a *address) query(u *url.URL, secure, sentinel bool) error {

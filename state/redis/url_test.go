@@ -46,7 +46,11 @@ func TestURL(t *testing.T) {
 func TestURLsThatAreRefused(t *testing.T) {
 	const secret = "canary-4711"
 	for _, tc := range []struct{ url, says string }{
-		{"redis://:" + secret + "@host:port", "URL"},
+		{"redis://:" + secret + "@host:port", "port"},
+		{"redis://:" + secret + "@host:0", "port"},
+		{"redis+cluster://:" + secret + "@a:65536,b", "port"},
+		{"redis+cluster://:" + secret + "@a,,b", "host"},
+		{"redis://:" + secret + "@a b", "host"},
 		{"redis://:" + secret + "\x7f@host", "URL"},
 		{"http://:" + secret + "@host", "redis://"},
 		{":" + secret + "@host", "URL"},

@@ -35,7 +35,13 @@ func create(t testing.TB, s *local.Store, name string) users.Token {
 func newPath(t testing.TB) string { return filepath.Join(t.TempDir(), "a", "b", "users.db") }
 
 func TestMadeWithFirstUser(t *testing.T) {
-	path := newPath(t)
+	t.Run("its folder too", func(t *testing.T) { madeWithFirstUser(t, newPath(t)) })
+	t.Run("in a folder", func(t *testing.T) { madeWithFirstUser(t, filepath.Join(t.TempDir(), "users.db")) })
+}
+
+func madeWithFirstUser(t *testing.T, path string) {
+	_, err := os.Stat(filepath.Dir(path))
+	folder := err == nil
 	s := open(t, path)
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
@@ -52,8 +58,11 @@ func TestMadeWithFirstUser(t *testing.T) {
 	if h := s.Health(); !h.Up || h.Since.IsZero() {
 		t.Errorf("health: %+v", h)
 	}
-	if _, err := os.Stat(filepath.Dir(path)); !errors.Is(err, os.ErrNotExist) {
-		t.Fatalf("something was made: %v", err)
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("the file was made: %v", err)
+	}
+	if _, err := os.Stat(filepath.Dir(path)); (err == nil) != folder {
+		t.Fatalf("the folder was made: %v", err)
 	}
 	k := create(t, s, "ann")
 	if u, _, err := s.Find(t.Context(), k.Hash); err != nil || u.Name != "ann" {
@@ -62,7 +71,11 @@ func TestMadeWithFirstUser(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		return
 	}
-	for p, want := range map[string]os.FileMode{path: 0o600, filepath.Dir(path): 0o700, filepath.Dir(filepath.Dir(path)): 0o700} {
+	modes := map[string]os.FileMode{path: 0o600}
+	if !folder {
+		modes[filepath.Dir(path)], modes[filepath.Dir(filepath.Dir(path))] = 0o700, 0o700
+	}
+	for p, want := range modes {
 		if info, err := os.Stat(p); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: %v, %v", p, info, err)
 		}
@@ -116,10 +129,8 @@ func TestLockedByAnother(t *testing.T) {
 		t.Errorf("health: %+v", h)
 	}
 	closeStore(t, first)
-	for second.Start() != nil {
-		if ctx.Err() != nil {
-			t.Fatal("is not opened once it is free")
-		}
+	if err := second.Start(); err != nil {
+		t.Fatalf("once it is free: %v", err)
 	}
 	if u, _, err := second.Find(ctx, k.Hash); err != nil || u.Name != "ann" {
 		t.Errorf("Find: %+v, %v", u, err)

@@ -196,10 +196,7 @@ func (s *Store) RemoveToken(ctx context.Context, name, id, token string) (t user
 		r.Tokens = slices.Delete(r.Tokens, i, i+1)
 		return store(tx, name, r)
 	})
-	if err != nil {
-		return users.Token{}, err
-	}
-	return t, nil
+	return t, err
 }
 
 func byID(id string) func(token) bool { return func(t token) bool { return t.ID == id } }
@@ -216,8 +213,6 @@ func (s *Store) SetKey(ctx context.Context, name, id, provider string, sealed []
 		}
 		_, there := r.Keys[provider]
 		switch {
-		case sealed == nil && !there:
-			return nil
 		case sealed == nil:
 			delete(r.Keys, provider)
 		case !there && len(r.Keys) >= users.MaxKeys:

@@ -155,15 +155,20 @@ func (s *Store) Close(ctx context.Context) error {
 		return nil
 	}
 	s.stop()
+	done := make(chan struct{})
+	go func() { s.work.Wait(); close(done) }()
 	ctx, cancel := context.WithTimeout(ctx, closing)
 	defer cancel()
 	if c != nil {
 		// It says goodbye to the server first, and then closes whatever is open, also
-		// when ctx has ended.
+		// when ctx has ended: a server that hangs may take all the time there is.
 		_ = c.client.Disconnect(ctx)
 	}
-	done := make(chan struct{})
-	go func() { s.work.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	default:
+	}
 	select {
 	case <-done:
 		return nil

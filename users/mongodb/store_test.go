@@ -26,15 +26,7 @@ func newStore(t testing.TB, url string) *Store {
 	t.Helper()
 	s := quickStore(t, url)
 	s.lookup, s.change = 20*time.Second, 20*time.Second
-	t.Cleanup(func() {
-		c := raw(t, s)
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := c.db.Drop(ctx); err != nil {
-			t.Errorf("dropping the test's database: %v", err)
-		}
-		closeStore(t, s)
-	})
+	t.Cleanup(func() { closeStore(t, s) })
 	works(t, s, 10*time.Second)
 	return s
 }
@@ -42,7 +34,7 @@ func newStore(t testing.TB, url string) *Store {
 // quickStore makes a store as everybody has it, for the caller to close.
 func quickStore(t testing.TB, url string) *Store {
 	t.Helper()
-	s, err := New(url, Options{Database: "test_" + word()})
+	s, err := New(url, Options{Database: backendtest.MongoDatabase(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -365,64 +357,4 @@ func TestDocumentOfAnotherProgram(t *testing.T) {
 	if err := s.Delete(t.Context(), name); err != nil {
 		t.Errorf("Delete: %v", err)
 	}
-}
-
-func TestContextsThatHaveEnded(t *testing.T) {
-	s := newStore(t, backendtest.Shared(t, "mongodb"))
-	create(t, s)
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	late, cancel := context.WithDeadline(t.Context(), time.Now())
-	defer cancel()
-	short, cancel := context.WithTimeout(t.Context(), 50*time.Microsecond)
-	defer cancel()
-	for want, ctx := range map[error]context.Context{context.Canceled: ended, context.DeadlineExceeded: late} {
-		_, _, err := s.Find(ctx, users.Hash{})
-		wantError(t, "Find", err, want)
-		_, err = s.List(ctx, "", 1)
-		wantError(t, "List", err, want)
-	}
-	_, _, err := s.Find(short, users.Hash{})
-	wantError(t, "hardly any time", err, context.DeadlineExceeded)
-	if h := s.Health(); !h.Up {
-		t.Errorf("callers without time say nothing about the backend: %+v", h)
-	}
-}
-
-func TestClosed(t *testing.T) {
-	t.Run("unused", func(t *testing.T) {
-		s, err := New("mongodb://127.0.0.1:1/", Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if h := s.Health(); h != (users.Health{Backend: "mongodb", Up: true}) {
-			t.Errorf("before the first use: %+v", h)
-		}
-		closeStore(t, s)
-		closeStore(t, s)
-		wantError(t, "Start", s.Start(), errClosed)
-	})
-	t.Run("used", func(t *testing.T) {
-		s := quickStore(t, backendtest.Shared(t, "mongodb"))
-		works(t, s, 10*time.Second)
-		closeStore(t, s)
-		_, err := s.Get(t.Context(), "nobody")
-		wantError(t, "after Close", err, errClosed)
-	})
-	t.Run("while calls are under way", func(t *testing.T) {
-		s, err := New("mongodb://127.0.0.1:1/", Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		result := make(chan error, 1)
-		go func() {
-			_, err := s.List(context.Background(), "", 1)
-			result <- err
-		}()
-		raw(t, s)
-		closeStore(t, s)
-		if err := <-result; err == nil {
-			t.Error("a call without a server has succeeded")
-		}
-	})
 }

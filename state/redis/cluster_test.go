@@ -1,0 +1,163 @@
+package redis
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/universal-ai-gateway/magicproxy/loadtest/backendtest"
+	"github.com/universal-ai-gateway/magicproxy/state"
+)
+
+const slots = 16384
+
+// startCluster starts a cluster of three masters, and returns it with a client for each.
+func startCluster(t *testing.T) (url string, nodes []*node, clients []*goredis.Client) {
+	t.Helper()
+	const n = 3
+	var hosts []string
+	for range n {
+		nodes = append(nodes, serve(t, func(n *node) []string {
+			return onDemand(n, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(n.bus), "--cluster-node-timeout", "2000",
+				"--cluster-require-full-coverage", "no")
+		}))
+		hosts = append(hosts, nodes[len(nodes)-1].addr())
+		clients = append(clients, plain(t, "redis://"+hosts[len(hosts)-1]))
+	}
+	for i, c := range clients {
+		if err := c.ClusterAddSlotsRange(t.Context(), i*slots/n, (i+1)*slots/n-1).Err(); err != nil {
+			t.Fatal(err)
+		}
+		do(t, c, "CLUSTER", "MEET", "127.0.0.1", nodes[0].port, nodes[0].bus)
+	}
+	for _, c := range clients {
+		await(t, "the nodes know each other", func() bool {
+			info, err := c.ClusterInfo(t.Context()).Result()
+			return err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_ok:16384")
+		})
+	}
+	return "redis+cluster://" + strings.Join(hosts, ","), nodes, clients
+}
+
+func TestCluster(t *testing.T) {
+	url, nodes, clients := startCluster(t)
+	open := func(t *testing.T) (a, b *Store) {
+		o := Options{Prefix: backendtest.RedisPrefix(t), Wait: calm}
+		return connect(t, url, o), connect(t, "redis+cluster://"+nodes[2].addr(), o) // one is enough to find the others
+	}
+	together(t, open)
+
+	t.Run("the keys are on all nodes", func(t *testing.T) {
+		for i, c := range clients {
+			if n, err := c.DBSize(t.Context()).Result(); err != nil || n == 0 {
+				t.Errorf("node %d has %d, %v", i, n, err)
+			}
+		}
+	})
+	t.Run("a script is told to every node", func(t *testing.T) {
+		s, _ := open(t)
+		for _, c := range clients {
+			do(t, c, "SCRIPT", "FLUSH")
+		}
+		for i := range 50 {
+			limit := plenty("user " + strconv.Itoa(i) + "|x")
+			if got := s.Admit(t.Context(), state.Admission{Limits: []state.Limit{limit}}); got.Limit != limit || bySelf(s) {
+				t.Fatalf("%+v, %+v", got, s.Health())
+			}
+		}
+	})
+	t.Run("slots that move", func(t *testing.T) { movingSlots(t, open, clients) })
+	t.Run("a node that dies", func(t *testing.T) { dyingNode(t, open, nodes[1]) })
+}
+
+// Slots move to other nodes while starts are taken from them.
+func movingSlots(t *testing.T, open pair, clients []*goredis.Client) {
+	a, b := open(t)
+	const chains = 20
+	key := func(i int) string { return a.prefix + "chain:{" + strconv.Itoa(i) + "}" }
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	starts := make([][]uint64, chains)
+	var took [chains]chan struct{}
+	for i := range chains {
+		took[i] = make(chan struct{}, 1)
+		wg.Go(func() {
+			for j := 0; ctx.Err() == nil; j++ {
+				s := []*Store{a, b}[j%2]
+				starts[i] = append(starts[i], s.Admit(t.Context(), state.Admission{Chain: strconv.Itoa(i)}).Start)
+				select {
+				case took[i] <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}
+	ids := make([]string, len(clients))
+	for i, c := range clients {
+		ids[i] = c.ClusterMyID(t.Context()).Val()
+	}
+	for i := range chains {
+		<-took[i]
+		slot := int(clients[0].ClusterKeySlot(t.Context(), key(i)).Val())
+		from := min(slot*len(clients)/slots, len(clients)-1)
+		to := (from + 1) % len(clients)
+		do(t, clients[to], "CLUSTER", "SETSLOT", slot, "IMPORTING", ids[from])
+		do(t, clients[from], "CLUSTER", "SETSLOT", slot, "MIGRATING", ids[to])
+		_, port, _ := strings.Cut(clients[to].Options().Addr, ":")
+		for _, k := range clients[from].ClusterGetKeysInSlot(t.Context(), slot, 1000).Val() {
+			do(t, clients[from], "MIGRATE", "127.0.0.1", port, k, 0, 5000)
+		}
+		do(t, clients[to], "CLUSTER", "SETSLOT", slot, "NODE", ids[to])
+		do(t, clients[from], "CLUSTER", "SETSLOT", slot, "NODE", ids[to])
+	}
+	for i := range chains {
+		<-took[i]
+	}
+	stop()
+	wg.Wait()
+	for i := range chains {
+		dense(t, starts[i])
+	}
+	for _, s := range []*Store{a, b} {
+		if bySelf(s) {
+			t.Errorf("%+v", s.Health())
+		}
+	}
+}
+
+// Whoever needs the node goes on alone, and the others are served again as soon as it
+// is known.
+//
+// fault: K1
+func dyingNode(t *testing.T, open pair, n *node) {
+	s, _ := open(t)
+	ask := func(i int) {
+		name := strconv.Itoa(i)
+		if got := s.Admit(t.Context(), state.Admission{Limits: []state.Limit{plenty("user " + name + "|x")}, Chain: name}); got.Refused || got.Closed || got.Limit.N == 0 {
+			t.Errorf("%+v", got)
+		}
+	}
+	for i := range 100 {
+		ask(i)
+	}
+	n.kill()
+	await(t, "it is noticed", func() bool {
+		for i := range 100 {
+			ask(i)
+		}
+		return bySelf(s)
+	})
+	await(t, "others are served", func() bool {
+		for i := range 100 {
+			before := s.Health().Alone
+			if ask(i); s.Health().Alone == before {
+				return true
+			}
+		}
+		return false
+	})
+}
