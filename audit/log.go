@@ -170,6 +170,17 @@ func (l *Log) claim() error {
 	return nil
 }
 
+// Bound changes the bound of the journal on disk, as Options' MaxBytes; 0 for its
+// default. Segments are as long as they were.
+func (l *Log) Bound(maxBytes int64) {
+	if maxBytes <= 0 {
+		maxBytes = defaultMaxBytes
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.o.MaxBytes = maxBytes
+}
+
 // Use has s ship the journal, from the first event that is not acked on; nil has it
 // stay where it is. It takes a sender over: one that is replaced is closed, after the
 // batch it is shipping, which is all that may be sent twice. It waits for nothing.

@@ -174,20 +174,21 @@ func (x *exchange) me() {
 		return
 	}
 	type me struct {
-		Object    string           `json:"object"`
-		ID        string           `json:"id"`
-		Username  string           `json:"username"`
-		Source    string           `json:"source"`
-		CreatedAt *time.Time       `json:"created_at,omitempty"`
-		Overrides *users.Overrides `json:"overrides,omitempty"`
-		Keys      []string         `json:"keys,omitempty"`
+		Object    string          `json:"object"`
+		ID        string          `json:"id"`
+		Username  string          `json:"username"`
+		Source    string          `json:"source"`
+		CreatedAt *time.Time      `json:"created_at,omitempty"`
+		Overrides *overrideStatus `json:"overrides,omitempty"`
+		Keys      []string        `json:"keys,omitempty"`
 	}
 	m := me{Object: "user", ID: x.user, Username: x.userName, Source: "configuration"}
 	switch c := x.caller; {
 	case x.user == "":
 		m.Source = "anonymous"
 	case c != nil:
-		m.Source, m.CreatedAt, m.Overrides, m.Keys = "registered", &c.Created, &c.Overrides, sortedKeys(c.Keys)
+		o := overridesOf(c.Overrides)
+		m.Source, m.CreatedAt, m.Overrides, m.Keys = "registered", &c.Created, &o, sortedKeys(c.Keys)
 	}
 	x.json(m)
 }

@@ -13,8 +13,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/universal-ai-gateway/magicproxy/users"
 )
 
@@ -24,7 +22,7 @@ type userStatus struct {
 	Username  string         `json:"username"`
 	CreatedAt time.Time      `json:"created_at"`
 	Disabled  bool           `json:"disabled"`
-	Overrides userOverrides  `json:"overrides"`
+	Overrides overrideStatus `json:"overrides"`
 	Keys      []string       `json:"keys,omitempty"` // the providers they are for
 	Tokens    []tokenOfAdmin `json:"tokens,omitempty"`
 }
@@ -44,6 +42,9 @@ type userOverrides struct {
 
 func (o userOverrides) parse() (users.Overrides, error) {
 	out := users.Overrides{Allow: o.Allow, Concurrency: o.Concurrency}
+	if o.RateLimits != nil {
+		out.Limits = make([]users.Limit, 0, len(o.RateLimits)) // none at all is a choice, too
+	}
 	for i, l := range o.RateLimits {
 		if err := l.check(); err != nil {
 			return out, fmt.Errorf("rate_limits[%d]: %w", i, err)
@@ -62,10 +63,26 @@ func (o userOverrides) parse() (users.Overrides, error) {
 	return out, nil
 }
 
-func overridesOf(o users.Overrides) userOverrides {
-	out := userOverrides{Allow: o.Allow, Concurrency: o.Concurrency}
+// overrideStatus are users.Overrides as they are shown: null is what the route says, an
+// empty list allows nothing.
+type overrideStatus struct {
+	Allow       []string      `json:"allow"`
+	RateLimits  []limitStatus `json:"rate_limits"`
+	Concurrency int           `json:"concurrency,omitempty"`
+}
+
+type limitStatus struct {
+	N      int    `json:"n"`
+	Window string `json:"window"`
+}
+
+func overridesOf(o users.Overrides) overrideStatus {
+	out := overrideStatus{Allow: o.Allow, Concurrency: o.Concurrency}
+	if o.Limits != nil {
+		out.RateLimits = make([]limitStatus, 0, len(o.Limits))
+	}
 	for _, l := range o.Limits {
-		out.RateLimits = append(out.RateLimits, RateLimit{N: l.N, Window: caddy.Duration(l.Window)})
+		out.RateLimits = append(out.RateLimits, limitStatus{l.N, l.Window.String()})
 	}
 	return out
 }

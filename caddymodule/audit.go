@@ -222,6 +222,7 @@ func (j *journal) open(c *Audit, sink AuditSink) (*audit.Log, error) {
 		}
 		j.log = log
 	}
+	j.log.Bound(c.MaxBytes)
 	if id := sink.Identity(); id != j.sender {
 		s, err := sink.Sender(j.logger)
 		if err != nil {
