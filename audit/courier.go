@@ -138,7 +138,6 @@ func (c *courier) leave(s *segment) {
 	c.l.mu.Lock()
 	c.l.discard(s, DroppedUnreadable)
 	c.l.mu.Unlock()
-	c.save(true) // first: a position in a file that is gone would be its beginning
 	c.l.remove(s.path)
 	signal(c.l.wake)
 }

@@ -407,6 +407,29 @@ func remove(name string) func(*testing.T, string, string) {
 }
 
 // contract: U3
+func TestLineThatIsSpoiltOnTheDisk(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir, Options{})
+	trail := l.Trail(Subject{Request: "r"})
+	for i := range 10 {
+		trail.Record(answer(i))
+	}
+	flush(t, l)
+	path := filepath.Join(dir, segmentName(1))
+	b := content(t, path)
+	b[len(b)/2] ^= 1
+	rewrite(t, path, b)
+	to := &target{}
+	l.Use(to)
+	flush(t, l)
+	s := l.Stats()
+	checkSum(t, s)
+	if s.Acked != 9 || s.DroppedBy[DroppedUnreadable] != 1 || s.Corrupt != 1 || len(to.events()) != 9 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// contract: U3
 func TestSegmentsThatVanish(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir, Options{MaxBytes: 256 << 10})

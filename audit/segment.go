@@ -144,9 +144,6 @@ func (l *Log) discard(s *segment, reason string) {
 		_ = s.f.Close()
 		s.f = nil
 	}
-	if l.at.segment == s.first {
-		l.at = position{segment: s.end(), line: s.end()}
-	}
 	l.moved()
 }
 

@@ -294,6 +294,10 @@ func TestAdminUsers(t *testing.T) {
 			t.Errorf("%s: status %d", body, st)
 		}
 	}
+	g.adminSend(http.MethodPut, "users/ann/overrides", `{"rate_limits":[{"n":5000,"window":"1h"}]}`, nil)
+	if a := ask("up/m", 200); a.Header.Get("X-Ratelimit-Limit-Requests") != "5000" { // in place of the route's
+		t.Errorf("%v", a.Header)
+	}
 	if st := g.adminSend(http.MethodPut, "users/ann/overrides", `{}`, nil); st != 200 {
 		t.Errorf("status %d", st)
 	}

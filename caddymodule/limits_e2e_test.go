@@ -149,6 +149,51 @@ func TestHealth(t *testing.T) {
 	g.do(http.MethodGet, "/v1/health", "").want(t, 404)
 }
 
+// A store that is away degrades the gateway, or closes it, as each use says.
+func TestStoreAway(t *testing.T) {
+	u := newUpstream(t)
+	t.Setenv("TEST_REDIS", "redis://"+freeAddr(t))
+	conf := func(fail string) config {
+		return config{global: `
+			store redis {env.TEST_REDIS} {
+				` + fail + `
+			}
+			provider up openai {
+				base_url ` + u.base() + `
+			}
+			agent helper {
+				model up/m
+			}`, handler: "auth off\nrate_limit 100 1h\nhealth"}
+	}
+	for fail, want := range map[string]struct{ model, agent, health int }{
+		"fail limits local": {200, 200, 200}, "fail limits open": {200, 200, 200}, "fail limits closed": {503, 503, 503},
+		"fail sessions closed": {200, 503, 503}, "fail sessions open": {200, 200, 200},
+	} {
+		t.Run(fail, func(t *testing.T) {
+			g := start(t, conf(fail))
+			for range 2 {
+				a := g.chat("up/m", false).want(t, want.model)
+				if limited := a.Header.Get("X-Ratelimit-Limit-Requests") != ""; limited != (want.model == 200 && fail != "fail limits open") {
+					t.Errorf("%v", a.Header)
+				}
+				if a := g.chat("helper", true).want(t, want.agent); want.agent == 503 && a.Header.Get("Retry-After") == "" {
+					t.Errorf("%v", a.Header)
+				}
+			}
+			a := g.do(http.MethodGet, "/v1/health", "").want(t, want.health)
+			if status := map[int]string{200: "degraded", 503: "unavailable"}[want.health]; !strings.Contains(a.body, `"store":{"backend":"redis","status":"`+status+`"}`) {
+				t.Errorf("%s", a.body)
+			}
+			var m string
+			g.adminDo(http.MethodGet, "/metrics", &m)
+			use, mode, _ := strings.Cut(strings.TrimPrefix(fail, "fail "), " ")
+			if !strings.Contains(m, `caddy_ai_gateway_store_mode{mode="`+mode+`",use="`+use+`"} 1`) || !strings.Contains(m, `caddy_ai_gateway_backend_up{backend="redis",part="store"} 0`) {
+				t.Error("the gauges do not say so")
+			}
+		})
+	}
+}
+
 func TestRounded(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		-1: "0s", 0: "0s", 1: "1ms", time.Millisecond: "1ms", 1500 * time.Microsecond: "2ms", time.Second: "1s", 1001 * time.Millisecond: "2s", 6 * time.Minute: "6m0s",

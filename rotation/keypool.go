@@ -133,9 +133,6 @@ func (a *attempt) takeKey(now int64, early bool) bool {
 		for k := range a.run.Own.before(a.target.Provider) {
 			last := k.state.used.Load()
 			order := last
-			if k.own { // before all others (contract F5)
-				order = 0
-			}
 			if early {
 				at, ok, _ := k.state.due(a.target.Model)
 				if !ok {
@@ -149,7 +146,7 @@ func (a *attempt) takeKey(now int64, early bool) bool {
 				continue
 			}
 			best, least, used = k, order, last
-			if k.own {
+			if k.own { // before all others (contract F5)
 				break
 			}
 		}

@@ -21,10 +21,9 @@ type bus struct {
 	local state.LocalBus
 	me    []byte // begins this process's messages
 	once  sync.Once
-	hears chan struct{} // closed once Redis has taken the subscription
 }
 
-func newBus(s *Store) *bus { return &bus{s: s, me: []byte(rand.Text()), hears: make(chan struct{})} }
+func newBus(s *Store) *bus { return &bus{s: s, me: []byte(rand.Text())} }
 
 func (b *bus) channel() string { return b.s.prefix + "news" }
 
@@ -60,7 +59,6 @@ func (b *bus) listen() {
 	defer func() { _ = sub.Close() }()
 	again := minAgain
 	asked := false // whether it is still there
-	first := sync.OnceFunc(func() { close(b.hears) })
 	for ctx.Err() == nil {
 		m, err := sub.ReceiveTimeout(ctx, silence)
 		if err != nil {
@@ -80,7 +78,6 @@ func (b *bus) listen() {
 		again, asked = minAgain, false
 		switch m := m.(type) {
 		case *goredis.Subscription:
-			first()
 			b.local.Missed() // whatever was said before this, the first time as well
 		case *goredis.Message:
 			b.hear([]byte(m.Payload))

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -151,7 +152,13 @@ func dyingNode(t *testing.T, open pair, n *node) {
 		}
 		return bySelf(s)
 	})
+	last := ""
 	await(t, "others are served", func() bool {
+		if h := s.Health(); h.Error != last {
+			last = h.Error
+			t.Logf("%s %+v", time.Now().Format("05.000"), h)
+			if last != "" { for i := range 12 { t.Log(i, s.steady.Set(t.Context(), s.prefix+strconv.Itoa(i), "", 0).Err()) } }
+		}
 		for i := range 100 {
 			before := s.Health().Alone
 			if ask(i); s.Health().Alone == before {

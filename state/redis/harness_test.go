@@ -145,7 +145,7 @@ func (n *node) start(args []string) {
 		n.t.Fatal(err)
 	}
 	defer log.Close()
-	n.cmd = exec.Command("sh", append([]string{"-c", keeper, "sh", "redis-server"}, args...)...) //nolint:noctx // kill ends it
+	n.cmd = exec.Command("sh", append([]string{"-c", keeper, "sh", "redis-server"}, args...)...) // kill ends it
 	n.cmd.Dir, n.cmd.Stdout, n.cmd.Stderr = n.dir, log, log
 	if n.life, err = n.cmd.StdinPipe(); err != nil {
 		n.t.Fatal(err)

@@ -69,7 +69,6 @@ func (q quarantine) Watch(ctx context.Context, f func(state.Rested)) {
 		}
 	})
 	defer cancel()
-	hears := q.s.bus.hears // what was told before that, it has not heard
 	again := time.NewTimer(0)
 	defer again.Stop()
 	again.Stop()
@@ -81,8 +80,6 @@ func (q quarantine) Watch(ctx context.Context, f func(state.Rested)) {
 			f(r)
 			continue
 		case <-look:
-		case <-hears:
-			hears = nil
 		case <-again.C:
 		}
 		if err := q.tell(ctx, f); err != nil {
