@@ -302,6 +302,7 @@ func TestAdoption(t *testing.T) {
 		adopted uint64
 		corrupt uint64
 		first   uint64
+		extra   int // found beyond what the names tell
 	}{
 		"as it is":            {adopted: each, first: 1},
 		"half of it shipped":  {acked: each / 2, adopted: each / 2, first: each/2 + 1},
@@ -326,6 +327,10 @@ func TestAdoption(t *testing.T) {
 		}},
 		"with garbage": {first: 1, adopted: each + 2, corrupt: 2, spoil: func(t *testing.T, _, last string) {
 			rewrite(t, last, append(content(t, last), strings.Repeat("x", 3*blockSize)+"\n\nhalf a li"...))
+		}},
+		"with a line too many": {first: 1, adopted: each, extra: 1, spoil: func(t *testing.T, dir, _ string) {
+			path := filepath.Join(dir, segmentName(1))
+			rewrite(t, path, append(content(t, path), segmentOf("extra")...))
 		}},
 		"with an empty segment": {first: 1, adopted: each, spoil: func(t *testing.T, dir, _ string) {
 			rewrite(t, filepath.Join(dir, segmentName(each+1)), nil)
@@ -359,7 +364,7 @@ func TestAdoption(t *testing.T) {
 				t.Errorf("%+v", s)
 			}
 			got := to.events()
-			if uint64(len(got)) != tt.adopted-tt.corrupt+1 {
+			if len(got) != int(tt.adopted-tt.corrupt)+tt.extra+1 {
 				t.Fatalf("%d shipped", len(got))
 			}
 			if tt.adopted > 0 && got[0].Seq != tt.first {

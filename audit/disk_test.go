@@ -276,6 +276,100 @@ func TestFullJournal(t *testing.T) {
 	})
 }
 
+// TestBoundChanges: a smaller bound holds from the next event on, whatever is there.
+func TestBoundChanges(t *testing.T) {
+	for _, ship := range []bool{false, true} {
+		t.Run(fmt.Sprintf("sender=%v", ship), func(t *testing.T) {
+			const small = 128 << 10
+			dir := t.TempDir()
+			l := open(t, dir, Options{})
+			up := make(chan struct{})
+			to := &target{send: whileDown(up)}
+			if ship {
+				l.Use(to)
+			}
+			trail := l.Trail(Subject{Request: "r"})
+			record := func(n int) {
+				for i := range n {
+					trail.Record(answer(i))
+				}
+				eventually(t, "the queue is empty", func() bool { return l.Stats().Queued == 0 })
+			}
+			record(4000) // much more, in one segment
+			if s := l.Stats(); s.DiskBytes < 4*small || s.Dropped > 0 {
+				t.Fatalf("%+v", s)
+			}
+			l.Bound(small)
+			record(10)
+			s := l.Stats()
+			checkSum(t, s)
+			if !ship {
+				if s.DroppedBy[DroppedExpired] != 4000 || s.Journaled != 10 || s.DiskBytes > small {
+					t.Errorf("%+v", s)
+				}
+			} else if s.DroppedBy[DroppedJournalFull] != 10 || s.Journaled != 4000 {
+				t.Errorf("%+v", s)
+			}
+			close(up)
+			flush(t, l)
+			eventually(t, "there is room", func() bool { return l.Stats().DiskBytes <= small })
+			record(10)
+			if n := l.Stats().Dropped; n != s.Dropped {
+				t.Errorf("%d dropped, then %d", s.Dropped, n)
+			}
+			l.Bound(0)
+			record(4000)
+			if n := l.Stats().Dropped; n != s.Dropped {
+				t.Errorf("%d dropped, then %d", s.Dropped, n)
+			}
+		})
+	}
+}
+
+// fault: K4
+func TestSpoiltFileIsLeft(t *testing.T) {
+	files := 0
+	l := open(t, t.TempDir(), Options{create: func(path string) (file, error) {
+		f, err := createFile(path)
+		files++
+		writes, spoilt := 0, files == 1
+		return &oddFile{file: f, write: func([]byte, int64) error {
+			if writes++; spoilt && writes > 1 {
+				return errors.New("input/output error")
+			}
+			return nil
+		}}, err
+	}})
+	trail := l.Trail(Subject{Request: "r"})
+	for i := range 4 {
+		trail.Record(answer(i))
+		flush(t, l)
+	}
+	if s := l.Stats(); s.Journaled != 3 || s.DroppedBy[DroppedWriteFailed] != 1 || s.Error != "" || files != 2 {
+		t.Errorf("%d files, %+v", files, s)
+	}
+}
+
+// TestFileStaysOpenUntilItIsSynced: a segment can be sealed while an older part of it
+// is synced.
+func TestFileStaysOpenUntilItIsSynced(t *testing.T) {
+	l := open(t, t.TempDir(), Options{})
+	l.Trail(Subject{Request: "r"}).Record(answer(1))
+	flush(t, l)
+	l.mu.Lock()
+	s := l.active
+	s.sealed, l.active = true, nil
+	l.mu.Unlock()
+	for _, missing := range []int64{1, 0} {
+		l.hasSynced(s, s.size-missing, nil, true)
+		l.mu.Lock()
+		if isOpen := s.f != nil; isOpen != (missing > 0) {
+			t.Errorf("%d bytes missing: open %v", missing, isOpen)
+		}
+		l.mu.Unlock()
+	}
+}
+
 func sizeOf(t *testing.T, dir string) (n int64) {
 	t.Helper()
 	all, err := filepath.Glob(filepath.Join(dir, segmentPrefix+"*"))

@@ -53,7 +53,6 @@ const (
 type Log struct {
 	dir     string
 	o       Options
-	size    int64  // of a segment
 	process string // the request_id of events outside requests
 	ids     eventIDs
 	seq     sequence
@@ -75,7 +74,7 @@ type Log struct {
 	closing  sync.Once
 	closeErr error
 
-	mu     sync.Mutex // guards what follows, and is never held while the disk works
+	mu     sync.Mutex // guards what follows and o.MaxBytes, and is never held while the disk works
 	lock   *flock.Flock
 	stats  Stats
 	closed bool
@@ -123,7 +122,7 @@ func Open(dir string, o Options) (*Log, error) {
 		o.create = createFile
 	}
 	l := &Log{
-		dir: dir, o: o, size: segmentSize(o.MaxBytes), next: 1,
+		dir: dir, o: o, next: 1,
 		wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
 		dirty: make(chan struct{}, 1), now: make(chan struct{}, 1),
 		news: make(chan struct{}, 1), turn: make(chan struct{}, 1),
@@ -171,7 +170,7 @@ func (l *Log) claim() error {
 }
 
 // Bound changes the bound of the journal on disk, as Options' MaxBytes; 0 for its
-// default. Segments are as long as they were.
+// default. What is too much then goes with the next event, or when it is shipped.
 func (l *Log) Bound(maxBytes int64) {
 	if maxBytes <= 0 {
 		maxBytes = defaultMaxBytes

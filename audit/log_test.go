@@ -379,6 +379,15 @@ func TestClose(t *testing.T) {
 		}
 		seqs(t, readAll(t, dir), 1, 5000)
 	})
+	t.Run("writes the queue though it has no time", func(t *testing.T) {
+		for range 50 { // the writer may see the end first
+			dir := t.TempDir()
+			l := open(t, dir, Options{})
+			l.Trail(Subject{Request: "r"}).Record(answer(1))
+			shut(l)
+			seqs(t, readAll(t, dir), 1, 1)
+		}
+	})
 	t.Run("without events", func(t *testing.T) {
 		dir := t.TempDir()
 		if err := open(t, dir, Options{}).Close(within(t)); err != nil {

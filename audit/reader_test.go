@@ -174,8 +174,7 @@ func TestReaderFollowsALog(t *testing.T) {
 					}
 				}
 			})
-			l := open(t, dir, Options{MaxBytes: 64 << 20})
-			l.size = 64 << 10 // many segments
+			l := open(t, dir, Options{MaxBytes: 8 << 20}) // several segments
 			if ship {
 				l.Use(&target{})
 			}

@@ -74,12 +74,12 @@ func (l *Log) writeQueue() {
 // store writes a chunk. It has left the queue's figures when store returns.
 func (l *Log) store(c *chunk) {
 	for b := c.b; len(b) > 0; {
-		s, f, err := l.open()
+		s, f, size, err := l.open()
 		if err != nil {
 			l.fail(b, DroppedWriteFailed, err)
 			return
 		}
-		part := fit(b, l.size-s.size)
+		part := fit(b, size-s.size)
 		if len(part) == 0 && s.size == 0 {
 			part = b[:bytes.IndexByte(b, '\n')+1] // too long for any
 		}
@@ -123,32 +123,33 @@ func fit(b []byte, room int64) []byte {
 
 func count(b []byte) uint64 { return uint64(bytes.Count(b, []byte{'\n'})) } //nolint:gosec // not negative
 
-// open returns the segment that is written to, and its file.
-func (l *Log) open() (*segment, file, error) {
+// open returns the segment that is written to, its file, and how large it may get.
+func (l *Log) open() (s *segment, f file, size int64, err error) {
 	l.mu.Lock()
-	s, first := l.active, l.next
-	if s != nil {
+	first := l.next
+	size = segmentSize(l.o.MaxBytes)
+	if s = l.active; s != nil {
 		defer l.mu.Unlock()
-		return s, s.f, nil
+		return s, s.f, size, nil
 	}
 	l.mu.Unlock()
 	l.empty()
 	s = &segment{first: first, path: l.segmentPath(first), own: true, fresh: true}
-	f, err := l.o.create(s.path)
+	f, err = l.o.create(s.path)
 	if errors.Is(err, fs.ErrNotExist) { // the directory is gone, and its lock with it
 		if err = l.claim(); err == nil {
 			f, err = l.o.create(s.path)
 		}
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
 	s.f = f
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.active = s
 	l.segments = append(l.segments, s)
-	return s, f, nil
+	return s, f, size, nil
 }
 
 // seal ends a segment: the next line goes into another.

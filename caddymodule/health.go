@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"net/http"
 
+	"github.com/universal-ai-gateway/magicproxy/audit"
 	"github.com/universal-ai-gateway/magicproxy/state"
 )
 
@@ -59,7 +60,8 @@ func (a *App) readiness(details bool) readiness {
 			r.Parts.Audit.Status = unavailable
 		} else {
 			st := l.Stats()
-			if st.Error != "" || st.Dropped > 0 {
+			// That files are kept for so long only is no loss.
+			if st.Error != "" || st.Dropped > st.DroppedBy[audit.DroppedExpired] {
 				r.Parts.Audit.Status = degraded
 			}
 			if details {
