@@ -46,7 +46,7 @@ func create(t testing.TB, broker, name string, config ...kafkago.ConfigEntry) Op
 	t.Cleanup(func() {
 		c, tr, _ := o.client()
 		defer tr.CloseIdleConnections()
-		_, err := c.DeleteTopics(context.Background(), &kafkago.DeleteTopicsRequest{Topics: []string{name}}) //nolint:usetesting // the test's context is over
+		_, err := c.DeleteTopics(context.Background(), &kafkago.DeleteTopicsRequest{Topics: []string{name}})
 		if err != nil {
 			t.Error(err)
 		}

@@ -87,6 +87,32 @@ func TestBrokerFails(t *testing.T) {
 	}
 }
 
+// A reader that follows goes on where it was when the broker is there again.
+//
+// fault: K3
+func TestReadGoesOn(t *testing.T) {
+	s := backendtest.Kafka(t)
+	o := kafka.Options{Brokers: []string{s.Addr}}
+	log := open(t, o)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	trail := log.Trail(audit.Subject{Request: "req_1"})
+	e := audit.Event{Payload: audit.SessionStart{}}
+	trail.Record(e)
+	n := 0
+	for _, err := range kafka.Read(ctx, o, kafka.Reading{FromStart: true, Follow: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; n == 2 {
+			return
+		}
+		s.Stop()
+		s.Start()
+		trail.Record(e)
+	}
+}
+
 func open(t *testing.T, o kafka.Options) *audit.Log {
 	t.Helper()
 	s, err := kafka.New(o)
@@ -99,7 +125,7 @@ func open(t *testing.T, o kafka.Options) *audit.Log {
 	}
 	log.Use(s)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) //nolint:usetesting // the test's context is over
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if err := log.Close(ctx); err != nil {
 			t.Error(err)

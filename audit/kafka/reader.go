@@ -23,7 +23,7 @@ const (
 	// patience is how long Read goes on without an answer, unless it follows.
 	patience = 30 * time.Second
 
-	retryMin, retryMax = 100 * time.Millisecond, 2 * time.Second
+	firstWait, longestWait = 100 * time.Millisecond, 2 * time.Second
 
 	// lookAgain is how often a reader that follows looks for new partitions.
 	lookAgain = 5 * time.Second
@@ -280,7 +280,7 @@ func (r *reader) fetch(ctx context.Context, partition int, offset int64) (values
 // follows, when nothing has succeeded for as long as its patience lasts.
 func retried[T any](ctx context.Context, r *reader, f func(context.Context) (T, error)) (T, error) {
 	began := time.Now()
-	for wait := retryMin; ; wait = min(2*wait, retryMax) {
+	for wait := firstWait; ; wait = min(2*wait, longestWait) {
 		v, err := f(ctx)
 		if err == nil {
 			return v, nil

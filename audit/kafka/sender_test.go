@@ -105,7 +105,7 @@ func TestTooLarge(t *testing.T) {
 	var results []error
 	for deadline := time.Now().Add(20 * time.Second); ; pause(t) { // brokers hear of a topic one after the other
 		results = s.Send(t.Context(), batch)
-		if results == nil || results[0] == nil || time.Now().After(deadline) {
+		if len(results) == 0 || results[0] == nil || time.Now().After(deadline) {
 			break
 		}
 	}

@@ -77,7 +77,7 @@ func TestCluster(t *testing.T) {
 		}
 	})
 	t.Run("slots that move", func(t *testing.T) { movingSlots(t, open, clients) })
-	t.Run("a node that dies", func(t *testing.T) { dyingNode(t, open, nodes[1], clients[1]) })
+	t.Run("a node that dies", func(t *testing.T) { dyingNode(t, open, nodes[1], clients) })
 }
 
 // Slots move to other nodes while starts are taken from them.
@@ -139,15 +139,20 @@ func movingSlots(t *testing.T, open pair, clients []*goredis.Client) {
 // store goes on alone. Then it is shared again.
 //
 // fault: K1
-func dyingNode(t *testing.T, open pair, n *node, master *goredis.Client) {
+func dyingNode(t *testing.T, open pair, n *node, masters []*goredis.Client) {
 	replica := clusterNode(t)
 	c := plain(t, "redis://"+replica.addr())
 	do(t, c, "CLUSTER", "MEET", "127.0.0.1", n.port, n.bus)
-	id := master.ClusterMyID(t.Context()).Val()
+	id := masters[1].ClusterMyID(t.Context()).Val()
 	await(t, "the replica follows", func() bool { return c.ClusterReplicate(t.Context(), id).Err() == nil })
 	await(t, "the replica is complete", func() bool {
 		return strings.Contains(c.Info(t.Context(), "replication").Val(), "master_link_status:up")
 	})
+	for _, m := range masters {
+		await(t, "all know it", func() bool {
+			return strings.Contains(m.ClusterNodes(t.Context()).Val(), replica.addr()+"@"+strconv.Itoa(replica.bus)+" slave "+id)
+		})
+	}
 
 	a, b := open(t)
 	o := Options{Prefix: a.prefix}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/universal-ai-gateway/magicproxy/loadtest/backendtest"
 	"github.com/universal-ai-gateway/magicproxy/state"
+	"github.com/universal-ai-gateway/magicproxy/state/statetest"
 )
 
 // pair opens two stores on the same keys of one backend, as two machines do.
@@ -34,6 +35,12 @@ func TestStandalone(t *testing.T) { together(t, on(backendtest.Shared(t, "redis"
 // together says whether two stores are one: it is run for every kind of backend.
 func together(t *testing.T, open pair) {
 	t.Helper()
+	t.Run("suite", func(t *testing.T) {
+		statetest.Stores(t, func(t *testing.T) (state.Store, state.Store) {
+			a, b := open(t)
+			return a, b
+		})
+	})
 	for _, tc := range []struct {
 		name string
 		run  func(t *testing.T, a, b *Store)

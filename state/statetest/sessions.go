@@ -1,6 +1,9 @@
 // Package statetest says whether a backend fulfils the contracts of package
 // state. Each backend's tests run all of it.
 //
+//	func TestStores(t *testing.T) {
+//		statetest.Stores(t, func(t *testing.T) (a, b state.Store) { return newPair(t) })
+//	}
 //	func TestSessions(t *testing.T) {
 //		statetest.Sessions(t, func(t *testing.T) state.Sessions { return newBackend(t) })
 //	}
