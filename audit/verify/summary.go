@@ -90,7 +90,12 @@ func stamp(micro int64) string {
 // WriteTable writes the summary for people.
 func (s *Summary) WriteTable(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(name string, n uint64, about string) { fmt.Fprintf(t, "%s\t%d\t%s\n", name, n, about) }
+	row := func(name string, n uint64, about string) {
+		if about != "" {
+			about = "\t" + about
+		}
+		fmt.Fprintf(t, "%s\t%d%s\n", name, n, about)
+	}
 	row("events", s.Events, period(s.First, s.Last))
 	row("doubles", s.Doubles, "")
 	for _, typ := range audit.Types {

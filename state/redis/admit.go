@@ -104,6 +104,11 @@ func (s *Store) wait(ctx context.Context, p *passenger, patience time.Duration) 
 	}
 }
 
+// grace is how much longer than one is patient a flight may take until others do not wait
+// for the next one at all. Each of them waits no longer than he is patient, and all would
+// go on alone because of one hiccup.
+const grace = 15 * time.Millisecond
+
 // lateness is how late a timer is on a machine that has too much to do.
 const lateness = time.Millisecond
 
@@ -111,7 +116,7 @@ const lateness = time.Millisecond
 // need not wait to find out.
 func (f *flights) stalled(patience time.Duration) bool {
 	left := f.left.Load()
-	return left != 0 && time.Since(time.Unix(0, left)) > patience
+	return left != 0 && time.Since(time.Unix(0, left)) > patience+grace
 }
 
 // board puts a passenger on the next flight.

@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// probeEvery is how often Redis is asked whether it is back.
+	// firstProbe is how soon, and probeEvery how often Redis is asked whether it is back.
+	firstProbe = 20 * time.Millisecond
 	probeEvery = 500 * time.Millisecond
 )
 
@@ -89,17 +90,20 @@ func (b *breaker) set(down bool, err error) {
 	}
 }
 
-// watch asks whether Redis is back as long as it is away.
+// watch asks whether Redis is back as long as it is away: soon at first, for it may have
+// been this machine that stood still.
 func (b *breaker) watch(ctx context.Context, ping func(context.Context) error) {
-	t := time.NewTicker(probeEvery)
+	t := time.NewTimer(0)
 	defer t.Stop()
 	t.Stop()
+	again := firstProbe
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-b.wake:
-			t.Reset(probeEvery)
+			again = firstProbe
+			t.Reset(again)
 			continue
 		case <-t.C:
 		}
@@ -109,8 +113,9 @@ func (b *breaker) watch(ctx context.Context, ping func(context.Context) error) {
 		if ctx.Err() != nil {
 			return
 		}
-		if b.report(err); err == nil {
-			t.Stop()
+		if b.report(err); err != nil {
+			again = min(2*again, probeEvery)
+			t.Reset(again)
 		}
 	}
 }

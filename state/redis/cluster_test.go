@@ -80,7 +80,8 @@ func TestCluster(t *testing.T) {
 	t.Run("a node that dies", func(t *testing.T) { dyingNode(t, open, nodes[1], clients) })
 }
 
-// Slots move to other nodes while starts are taken from them.
+// Slots move to another node while starts are taken from them. They move one way only:
+// two nodes that take from each other at this speed may disagree on who has what.
 func movingSlots(t *testing.T, open pair, clients []*goredis.Client) {
 	a, b := open(t)
 	const chains = 20
@@ -102,23 +103,27 @@ func movingSlots(t *testing.T, open pair, clients []*goredis.Client) {
 			}
 		})
 	}
-	ids := make([]string, len(clients))
-	for i, c := range clients {
-		ids[i] = c.ClusterMyID(t.Context()).Val()
-	}
+	from, to := clients[0], clients[1]
+	fromID, toID := from.ClusterMyID(t.Context()).Val(), to.ClusterMyID(t.Context()).Val()
+	_, port, _ := strings.Cut(to.Options().Addr, ":")
+	moved := 0
 	for i := range chains {
 		<-took[i]
-		slot := int(clients[0].ClusterKeySlot(t.Context(), key(i)).Val())
-		from := min(slot*len(clients)/slots, len(clients)-1)
-		to := (from + 1) % len(clients)
-		do(t, clients[to], "CLUSTER", "SETSLOT", slot, "IMPORTING", ids[from])
-		do(t, clients[from], "CLUSTER", "SETSLOT", slot, "MIGRATING", ids[to])
-		_, port, _ := strings.Cut(clients[to].Options().Addr, ":")
-		for _, k := range clients[from].ClusterGetKeysInSlot(t.Context(), slot, 1000).Val() {
-			do(t, clients[from], "MIGRATE", "127.0.0.1", port, k, 0, 5000)
+		slot := int(from.ClusterKeySlot(t.Context(), key(i)).Val())
+		if slot >= slots/len(clients) {
+			continue // it is not there
 		}
-		do(t, clients[to], "CLUSTER", "SETSLOT", slot, "NODE", ids[to])
-		do(t, clients[from], "CLUSTER", "SETSLOT", slot, "NODE", ids[to])
+		do(t, to, "CLUSTER", "SETSLOT", slot, "IMPORTING", fromID)
+		do(t, from, "CLUSTER", "SETSLOT", slot, "MIGRATING", toID)
+		for _, k := range from.ClusterGetKeysInSlot(t.Context(), slot, 1000).Val() {
+			do(t, from, "MIGRATE", "127.0.0.1", port, k, 0, 5000)
+		}
+		do(t, to, "CLUSTER", "SETSLOT", slot, "NODE", toID)
+		do(t, from, "CLUSTER", "SETSLOT", slot, "NODE", toID)
+		moved++
+	}
+	if moved == 0 {
+		t.Error("nothing has moved")
 	}
 	for i := range chains {
 		<-took[i]

@@ -171,12 +171,23 @@ func (s *Store) begin() {
 			// A server that cannot be written to answers a PING all the same. Of a cluster
 			// any node will do, another one each time.
 			s.breaker.watch(s.ctx, func(ctx context.Context) error {
+				s.relearn(ctx)
 				key := s.prefix + "probe:" + strconv.Itoa(rand.IntN(1000)) //nolint:gosec // not a secret
 				return s.steady.Set(ctx, key, "", time.Second).Err()
 			})
 		})
 		s.start(func() { s.outbox.run(s.ctx) })
 	})
+}
+
+// relearn has a cluster asked anew where its keys are: another node may have taken over
+// what was on one that is gone. By itself the library asks once a minute.
+func (s *Store) relearn(ctx context.Context) {
+	for _, c := range []goredis.UniversalClient{s.quick, s.steady} {
+		if c, ok := c.(*goredis.ClusterClient); ok {
+			c.ReloadState(ctx)
+		}
+	}
 }
 
 // start starts work that Close waits for; false once the store is closed.

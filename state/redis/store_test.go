@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,8 +44,6 @@ func together(t *testing.T, open pair) {
 		name string
 		run  func(t *testing.T, a, b *Store)
 	}{
-		{"starts are exact", commonStarts},
-		{"limits are common", commonLimits},
 		{"many keys at once", manyKeys},
 		{"cached answers are common", commonCache},
 		{"news", commonNews},
@@ -61,55 +58,6 @@ func together(t *testing.T, open pair) {
 				}
 			}
 		})
-	}
-}
-
-// contract: F6
-func commonStarts(t *testing.T, a, b *Store) {
-	const callers, each = 64, 40
-	var wg sync.WaitGroup
-	starts := make([]uint64, callers*each)
-	for i := range callers {
-		wg.Go(func() {
-			s := []*Store{a, b}[i%2]
-			for j := range each {
-				starts[i*each+j] = s.Admit(t.Context(), state.Admission{Chain: "c"}).Start
-			}
-		})
-	}
-	wg.Wait()
-	dense(t, starts)
-}
-
-func commonLimits(t *testing.T, a, b *Store) {
-	const room, callers = 50, 80
-	small := state.Limit{Key: "one|small", N: room, Window: time.Hour}
-	large := state.Limit{Key: "one|large", N: 2 * room, Window: time.Hour}
-	var wg sync.WaitGroup
-	var admitted, refused atomic.Int64
-	for i := range callers {
-		wg.Go(func() {
-			got := []*Store{a, b}[i%2].Admit(t.Context(), state.Admission{Limits: []state.Limit{large, small}})
-			switch {
-			case !got.Refused:
-				admitted.Add(1)
-			case got.Limit == small && got.Retry > 0 && got.Remaining == 0:
-				refused.Add(1)
-			default:
-				t.Errorf("%+v", got)
-			}
-		})
-	}
-	wg.Wait()
-	if admitted.Load() != room || refused.Load() != callers-room {
-		t.Errorf("%d are admitted, %d refused, of %d for %d", admitted.Load(), refused.Load(), callers, room)
-	}
-	// Those that were refused are not counted where there was room.
-	if got := b.Admit(t.Context(), state.Admission{Limits: []state.Limit{large}}); got.Refused || got.Remaining != room-1 {
-		t.Errorf("the large limit: %+v", got)
-	}
-	if got := b.Admit(t.Context(), state.Admission{Limits: []state.Limit{{Key: "two|small", N: room, Window: time.Hour}}}); got.Refused || got.Remaining != room-1 {
-		t.Errorf("another caller: %+v", got)
 	}
 }
 
