@@ -14,7 +14,7 @@ BENCH    ?=
 # What `make run` proposes to ask for: the first tier of Caddyfile.example.
 MODEL = $(shell awk '$$1 == "tier" { print $$2; exit }' Caddyfile.example)
 
-.PHONY: help build run sdk mcp test race fuzz bench bench-gateway mcp-conformance lint example cross xcaddy vuln clean
+.PHONY: help build run sdk mcp backends backends-down test race fuzz bench bench-gateway mcp-conformance lint example cross xcaddy vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -33,11 +33,17 @@ sdk: ## install the OpenAI SDKs that the tests use, once (needs python3 and npm)
 mcp: ## install the real tool servers and the conformance suite that the tests use, once (needs npm)
 	scripts/mcp
 
-test: sdk mcp ## run all tests
-	go test -shuffle=on ./...
+backends: ## start Redis, MongoDB and Kafka on loopback, and print where (make backends-down ends them)
+	@loadtest/backends up && loadtest/backends env
+
+backends-down:
+	loadtest/backends down
+
+test: sdk mcp ## run all tests, with a Redis, a MongoDB and a Kafka of their own
+	loadtest/backends run -- go test -shuffle=on ./...
 
 race: sdk mcp ## run all tests with the race detector (needs a C compiler)
-	go test -race -shuffle=on ./...
+	loadtest/backends run -- go test -race -shuffle=on ./...
 
 mcp-conformance: mcp ## run the client scenarios of the MCP conformance suite, and count
 	go test -count=1 -v ./mcp/conformance
@@ -46,10 +52,10 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 	scripts/fuzz $(FUZZTIME)
 
 bench: ## run the Go benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+	loadtest/backends run -- go test -run '^$$' -bench . -benchmem ./...
 
-bench-gateway: build ## compare with reverse_proxy under load (linux, five minutes)
-	go run ./loadtest/bench $(BENCH)
+bench-gateway: build ## compare with reverse_proxy under load (linux, ten minutes)
+	loadtest/backends run -- go run ./loadtest/bench $(BENCH)
 
 lint: .tools/golangci-lint-$(GOLANGCI_LINT) ## check formatting and style
 	test -z "$$(gofmt -s -l . | tee /dev/stderr)"

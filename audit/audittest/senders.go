@@ -124,7 +124,8 @@ func inOrder(t *testing.T, s audit.Sender, arrived func() []string) {
 				continue
 			}
 			n := 0
-			if _, err := fmt.Sscanf(v[strings.Index(v, `"event_seq":`):], `"event_seq":%d`, &n); err != nil {
+			_, rest, _ := strings.Cut(v, `"event_seq":`)
+			if _, err := fmt.Sscanf(rest, "%d", &n); err != nil {
 				t.Fatalf("%q: %v", v, err)
 			}
 			if n > last+1 {

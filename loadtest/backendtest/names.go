@@ -74,7 +74,7 @@ func cleanup(t testing.TB, server string, do func(ctx context.Context, addr stri
 		if s.addr == "" || s.err != nil {
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), patience) //nolint:usetesting // the test's is cancelled by now
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := do(ctx, s.addr); err != nil {
 			t.Errorf("cleaning the shared %s: %v", server, err)

@@ -182,7 +182,7 @@ func countKafka(ctx context.Context, addr string) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		defer conn.Close()
+		defer func() { _ = conn.Close() }()
 		first, last, err := conn.ReadOffsets()
 		if err != nil {
 			return 0, err

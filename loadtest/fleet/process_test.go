@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -46,7 +48,11 @@ func caddy(t *testing.T) string {
 			return
 		}
 		built.path = filepath.Join(built.dir, "caddy")
-		cmd := exec.Command("go", "build", "-o", built.path, "./cmd/caddy")
+		args := []string{"build", "-o", built.path}
+		if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+			args = append(args, "-race")
+		}
+		cmd := exec.Command("go", append(args, "./cmd/caddy")...)
 		cmd.Dir = filepath.Join("..", "..")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			built.err = fmt.Errorf("building caddy: %w\n%s", err, out)
@@ -93,8 +99,11 @@ func launch(t *testing.T, env ...string) *process {
 		if p.cmd.ProcessState == nil {
 			p.kill()
 		}
+		out, _ := os.ReadFile(filepath.Join(p.home, "caddy.log"))
+		if bytes.Contains(out, []byte("DATA RACE")) || bytes.Contains(out, []byte("panic")) {
+			t.Error("the log has a data race, or a panic")
+		}
 		if t.Failed() {
-			out, _ := os.ReadFile(filepath.Join(p.home, "caddy.log"))
 			t.Logf("the end of the log of %s:\n%s", p.url, out[max(0, len(out)-6000):])
 		}
 	})

@@ -97,7 +97,7 @@ func (l *lease) Save(ctx context.Context, s state.Session) error {
 	case err != nil && l.m.s.modes[state.UseSessions] == state.ModeClosed:
 		return state.ErrUnavailable
 	case err != nil:
-		return nil // Release, or who goes on after it, tries again
+		return nil //nolint:nilerr // Release, or who goes on after it, tries again
 	case told == "lost":
 		return state.ErrLost
 	}

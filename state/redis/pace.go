@@ -46,9 +46,10 @@ func (p *pace) patience() time.Duration {
 func (p *pace) took(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch ns := float64(d); {
-	case p.calls == 0: // it made the connection
-	case p.calls == 1:
+	ns := float64(d)
+	switch p.calls {
+	case 0: // it made the connection
+	case 1:
 		p.usual, p.varies = ns, ns/2
 	default:
 		p.varies += (math.Abs(ns-p.usual) - p.varies) / 8

@@ -197,7 +197,7 @@ func TestKilledHolder(t *testing.T) {
 		prefix, id, _ := strings.Cut(held, " ")
 		s := leasing(connect(t, url, Options{Prefix: prefix, Wait: calm}), 700*time.Millisecond)
 		begin(t, s, state.SessionKey{User: "user", ID: id})
-		fmt.Println("held")
+		_, _ = os.Stdout.WriteString("held\n")
 		select {}
 	}
 	prefix, key := backendtest.RedisPrefix(t), sessionKey()

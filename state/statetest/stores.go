@@ -2,10 +2,9 @@ package statetest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
-	"math/rand/v2"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -47,7 +46,7 @@ func Stores(t *testing.T, open Pair) {
 }
 
 // name makes a name that no other scenario has, and no other run.
-func name(what string) string { return what + " " + strconv.FormatUint(rand.Uint64(), 36) }
+func name(what string) string { return what + " " + rand.Text() }
 
 // await polls until a condition holds.
 func await(t *testing.T, what string, holds func() bool) {
@@ -108,7 +107,7 @@ func dense(t *testing.T, all []uint64) {
 	t.Helper()
 	slices.Sort(all)
 	for i, v := range all {
-		if v != all[0]+uint64(i) { //nolint:gosec // an index
+		if v != all[0]+uint64(i) {
 			t.Fatalf("of %d starts the %d. is %d, the first %d", len(all), i+1, v, all[0])
 		}
 	}
@@ -230,11 +229,12 @@ func news(t *testing.T, a, b state.Store) {
 		}
 	})
 	own := make(chan string, 1000)
-	defer a.Bus().Subscribe(topic, func(m []byte) {
+	quiet := a.Bus().Subscribe(topic, func(m []byte) {
 		if m != nil {
 			own <- string(m)
 		}
-	})()
+	})
+	defer quiet()
 	await(t, "the other one hears", func() bool {
 		a.Bus().Publish(topic, []byte("hello"))
 		return len(heard) > 0
