@@ -78,7 +78,7 @@ func script(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, file, args...)
-	cmd.WaitDelay = 5 * time.Second                // a server that the script leaves behind holds no pipe of ours
+	cmd.WaitDelay = 5 * time.Second // a server that the script leaves behind holds no pipe of ours
 	for _, v := range os.Environ() {
 		name, _, _ := strings.Cut(v, "=")
 		if !slices.Contains([]string{"REDIS_URL", "MONGODB_URL", "KAFKA_BROKERS"}, name) { // a private server is wanted
