@@ -182,8 +182,8 @@ func countKafka(ctx context.Context, addr string) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		defer func() { _ = conn.Close() }()
 		first, last, err := conn.ReadOffsets()
+		_ = conn.Close()
 		if err != nil {
 			return 0, err
 		}
