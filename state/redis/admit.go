@@ -36,11 +36,25 @@ type passenger struct {
 	reply any
 	late  func() // what is to be done if the script runs after all, without anybody waiting
 	err   error
-	done  chan struct{}
+	done  chan struct{} // gets a value when the flight has settled it
+	timer *time.Timer
 
 	// settled is set by whoever comes first: the flight with an answer, or the caller,
 	// who waits no longer.
 	settled atomic.Bool
+}
+
+// passengers are used again: most of what an admission allocates.
+var passengers = sync.Pool{New: func() any {
+	p := &passenger{done: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}
+	p.timer.Stop()
+	return p
+}}
+
+// leave gives a passenger back that no flight knows any more.
+func (p *passenger) leave() {
+	*p = passenger{done: p.done, timer: p.timer}
+	passengers.Put(p)
 }
 
 // Admit implements state.Store.
@@ -53,12 +67,17 @@ func (s *Store) Admit(ctx context.Context, a state.Admission) state.Admitted {
 	if !s.breaker.up() || s.flights.stalled(patience) {
 		return s.alone(a)
 	}
-	p := &passenger{ask: a, done: make(chan struct{})}
+	p := passengers.Get().(*passenger)
+	p.ask = a
 	s.board(p)
-	if s.wait(ctx, p, patience); p.err != nil {
+	if !s.wait(ctx, p, patience) {
 		return s.alone(a)
 	}
-	return p.got
+	got, err := p.got, p.err
+	if p.leave(); err != nil {
+		return s.alone(a)
+	}
+	return got
 }
 
 // run runs a script with the next flight. The error is errAway when Redis is away, or has
@@ -70,37 +89,52 @@ func (s *Store) run(ctx context.Context, script *goredis.Script, late func(), ke
 	if !s.breaker.up() || s.flights.stalled(patience) {
 		return nil, errAway
 	}
-	p := &passenger{own: &scripted{script: script, keys: keys, args: args}, late: late, done: make(chan struct{})}
+	p := passengers.Get().(*passenger)
+	p.own, p.late = &scripted{script: script, keys: keys, args: args}, late
 	s.board(p)
-	s.wait(ctx, p, patience)
-	return p.reply, p.err
+	if !s.wait(ctx, p, patience) {
+		return nil, errAway
+	}
+	reply, err = p.reply, p.err
+	p.leave()
+	return reply, err
 }
 
-// wait waits for an answer, or sets p's error once it has been patient.
-func (s *Store) wait(ctx context.Context, p *passenger, patience time.Duration) {
-	due := time.Now().Add(patience)
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	for extended := false; ; {
+// wait waits for p to be settled; false once it has been patient, then p is the flight's.
+// It is patient with the flight
+// under way, not with how long it takes to get on one. A busy machine has long queues, and
+// timers that are late; so may the answer be, which is not Redis's fault.
+func (s *Store) wait(ctx context.Context, p *passenger, patience time.Duration) bool {
+	from := time.Now()
+	last, due := from.Add(max(patience, maxPatience)), from.Add(patience)
+	p.timer.Reset(patience)
+	for {
 		select {
 		case <-p.done:
-			return
+			p.timer.Stop()
+			return true
 		case <-ctx.Done():
-		case <-timer.C:
-			// A timer that is late says that this machine is busy: so may the answer be,
-			// which is not Redis's fault.
-			if late := time.Since(due); late > lateness && !extended {
-				extended = true
-				timer.Reset(min(slack*late, maxPatience))
+			p.timer.Stop()
+		case <-p.timer.C:
+			now, more := time.Now(), time.Duration(0)
+			if left := s.flights.left.Load(); left == 0 {
+				more = patience
+			} else {
+				more = patience - now.Sub(time.Unix(0, left))
+			}
+			if late := now.Sub(due); late > lateness {
+				more = max(more, slack*late)
+			}
+			if due = now.Add(more); more > 0 && due.Before(last) {
+				p.timer.Reset(more)
 				continue
 			}
 		}
 		if p.settled.CompareAndSwap(false, true) {
-			p.err = errAway
-			return
+			return false
 		}
 		<-p.done // just now
-		return
+		return true
 	}
 }
 
@@ -132,7 +166,7 @@ func (s *Store) board(p *passenger) {
 		f.waiting = nil
 		p.err = errAway
 		p.settled.Store(true)
-		close(p.done)
+		p.done <- struct{}{}
 	}
 }
 
@@ -164,14 +198,6 @@ var errAway = errors.New("redis is away")
 
 // trip settles a batch in one round trip.
 func (s *Store) trip(batch []*passenger) (err error) {
-	defer func() {
-		for _, p := range batch { // whoever is not settled yet goes on alone
-			if p.settled.CompareAndSwap(false, true) {
-				p.err = errAway
-				close(p.done)
-			}
-		}
-	}()
 	pipe := s.quick.Pipeline()
 	asks := s.load(pipe, batch)
 	_, err = pipe.Exec(s.ctx)
@@ -336,7 +362,7 @@ func (s *Store) settle(batch []*passenger, a *asked) {
 			left[p.ask.Chain] = left[p.ask.Chain][1:]
 		}
 		p.got, p.reply, p.err = got, reply, err
-		close(p.done)
+		p.done <- struct{}{} // from here on it is not ours
 	}
 	s.flights.mu.Lock()
 	defer s.flights.mu.Unlock()
