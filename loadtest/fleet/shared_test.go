@@ -53,17 +53,29 @@ func TestTwoGateways(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if count["a/x"] != each*2/3 || count["b/x"] != each*2/3 || count["c/x"] != each*2/3 {
-			t.Errorf("%v, decided without Redis: %d and %d", count, one.alone(), two.alone())
+		// On a machine that has too much to do a few may have been decided without Redis:
+		// the gateways say how many, and only those may be out of turn.
+		alone := one.alone() + two.alone()
+		for _, target := range []string{"a/x", "b/x", "c/x"} {
+			if off := count[target] - each*2/3; max(off, -off) > alone {
+				t.Errorf("%v, decided without Redis: %d", count, alone)
+			}
 		}
 		// One after the other: the order goes on from gateway to gateway.
-		var got []string
-		for i := range 6 {
-			got = append(got, []*process{one, two}[i%2].chat(opsToken, "turn", false).header.Get("X-Ai-Gateway-Target"))
-		}
-		if !slices.Equal(got[:3], got[3:]) || got[0] == got[1] || got[1] == got[2] {
-			t.Errorf("%v", got)
-		}
+		until(t, 30*time.Second, "six in a row are decided by Redis", func() bool {
+			alone := one.alone() + two.alone()
+			var got []string
+			for i := range 6 {
+				got = append(got, []*process{one, two}[i%2].chat(opsToken, "turn", false).header.Get("X-Ai-Gateway-Target"))
+			}
+			if one.alone()+two.alone() != alone {
+				return false
+			}
+			if !slices.Equal(got[:3], got[3:]) || got[0] == got[1] || got[1] == got[2] {
+				t.Errorf("%v", got)
+			}
+			return true
+		})
 	})
 
 	t.Run("a token works everywhere, and nowhere once it is revoked", func(t *testing.T) {
