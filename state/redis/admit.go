@@ -116,7 +116,8 @@ func (s *Store) wait(ctx context.Context, p *passenger, patience time.Duration) 
 		case <-ctx.Done():
 			p.timer.Stop()
 		case <-p.timer.C:
-			now, more := time.Now(), time.Duration(0)
+			now := time.Now()
+			var more time.Duration
 			if left := s.flights.left.Load(); left == 0 {
 				more = patience
 			} else {

@@ -3,8 +3,10 @@ package redis
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,38 +17,66 @@ import (
 type lease struct {
 	m     *sessions
 	key   state.SessionKey
-	owner string // its secret
+	keys  []string // the session's in Redis, and its user's set
+	owner string   // its secret
 	fence string
 	ttl   time.Duration
+	asked time.Time
 	was   state.Session
 
-	ctx    context.Context
+	ctx    context.Context // nil: it is not known to have been taken
 	cancel context.CancelCauseFunc
 	unhook func() bool
 
 	mu       sync.Mutex
 	saved    state.Session // what the session is to be
-	dirty    bool          // Redis does not have it yet
-	renewed  time.Time     // when the lease was renewed last, as far as is known
+	seq      int64         // counts what was saved
+	dirty    bool          // Redis is not known to have it
+	renewed  time.Time     // when it was asked for what was renewed last
+	used     time.Time     // when something was saved or given back
+	ended    time.Time     // when its context did; zero while that lives
 	released bool
 }
 
-// start begins to hold the lease, which was asked for at asked.
-func (l *lease) start(ctx context.Context, asked time.Time) {
-	l.saved, l.renewed = l.was, asked
+// start begins to hold the lease.
+func (l *lease) start(ctx context.Context) {
+	l.renewed = l.asked
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	l.m.mu.Lock()
-	l.m.held[l] = true
+	l.m.held[l.keys[0]] = l
 	l.m.mu.Unlock()
 	// From its end on the lease is not renewed: then it runs out.
-	l.unhook = context.AfterFunc(l.ctx, l.drop)
+	l.unhook = context.AfterFunc(l.ctx, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.ended = l.m.now()
+	})
 }
 
-// drop lets go of the renewals.
-func (l *lease) drop() {
+// leave ends the holding of the lease.
+func (l *lease) leave() {
+	l.unhook()
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
-	delete(l.m.held, l)
+	if l.m.held[l.keys[0]] == l {
+		delete(l.m.held, l.keys[0])
+	}
+}
+
+// over reports whether the time is over that the run has after its context's end.
+func (l *lease) over() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.ended.IsZero() && l.m.now().Sub(l.ended) >= l.m.leaseTTL
+}
+
+// lost reports whether the lease is known not to hold any more.
+func (l *lease) lost() bool { return l.over() || errors.Is(context.Cause(l.ctx), state.ErrLost) }
+
+func (l *lease) lastUse() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.used
 }
 
 // Session implements state.Lease.
@@ -57,57 +87,102 @@ func detached(s state.Session) state.Session {
 	return s
 }
 
+// shown is the session as one sees it who looks at it without Redis.
+func (l *lease) shown() state.Session {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := detached(l.saved)
+	s.Created, s.Used, s.Running = l.was.Created, l.used.UTC(), !l.released
+	return s
+}
+
 // Context implements state.Lease.
 func (l *lease) Context() context.Context { return l.ctx }
 
-// run renews, saves or gives back, as do says.
-func (l *lease) run(ctx context.Context, do string, s state.Session) (told string, err error) {
-	notes := ""
-	if len(s.Notebook) > 0 {
-		b, err := json.Marshal(s.Notebook)
-		if err != nil {
-			return "", err
-		}
-		notes = string(b)
-	}
-	reply, err := l.m.s.run(ctx, holdScript, nil, l.m.keys(l.key), l.owner, l.fence, l.m.leaseTTL.Milliseconds(), l.ttl.Milliseconds(), l.key.User, l.key.ID,
-		strconv.FormatInt(l.was.Created.UnixMicro(), 10), do, s.Agent, s.Phase, s.Steps, notes)
-	told, _ = reply.(string)
-	return told, err
+// call is something to tell Redis about a lease.
+type call struct {
+	l   *lease
+	do  string
+	s   state.Session
+	seq int64
+
+	told string
+	err  error
 }
 
-// Save implements state.Lease.
+// script is what the call runs.
+func (c *call) script() *scripted {
+	l, s, notes := c.l, c.s, ""
+	if !c.does(doSave) {
+		s = state.Session{}
+	}
+	if len(s.Notebook) > 0 {
+		b, _ := json.Marshal(s.Notebook) // strings can be marshalled
+		notes = string(b)
+	}
+	return &scripted{script: l.m.scripts.hold, keys: l.keys, args: []any{
+		l.owner, l.fence, l.m.leaseTTL.Milliseconds(), l.ttl.Milliseconds(), l.key.User, l.key.ID,
+		strconv.FormatInt(l.was.Created.UnixMicro(), 10), c.do, s.Agent, s.Phase, s.Steps, notes, c.seq,
+	}}
+}
+
+func (c *call) does(what string) bool { return strings.Contains(c.do, what) }
+
+// bulky is from what size on a session does not travel with other requests, which would
+// wait for it.
+const bulky = 32 << 10
+
+// tell tells Redis now, for somebody who waits.
+func (c *call) tell(ctx context.Context) error {
+	m := c.l.m
+	if c.does(doSave) && c.s.Size() >= bulky && m.s.breaker.up() {
+		m.ask(ctx, []*call{c})
+		return c.err
+	}
+	q, asked := c.script(), m.now()
+	reply, err := m.s.run(ctx, q.script, nil, q.keys, q.args...)
+	if err != nil {
+		return err
+	}
+	c.told, _ = reply.(string)
+	c.heard(asked)
+	return nil
+}
+
+// Save implements state.Lease. That Redis has not got it is only said in ModeClosed:
+// renewals, or the release, try again.
 func (l *lease) Save(ctx context.Context, s state.Session) error {
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	}
-	if s.Size() > state.MaxSessionBytes {
+	case s.Size() > state.MaxSessionBytes:
 		return state.ErrTooLarge
+	case l.lost():
+		return state.ErrLost
 	}
+	s = detached(s)
 	l.mu.Lock()
 	if l.released {
 		l.mu.Unlock()
 		return state.ErrLost
 	}
-	s = detached(s)
-	l.saved, l.dirty = s, true
+	l.seq++
+	l.saved, l.dirty, l.used = s, true, l.m.now()
+	c := call{l: l, do: doSave, s: s, seq: l.seq}
 	l.mu.Unlock()
-	told, err := l.run(ctx, "s", s)
-	switch {
-	case err != nil && l.m.s.modes[state.UseSessions] == state.ModeClosed:
-		return state.ErrUnavailable
-	case err != nil:
-		return nil //nolint:nilerr // Release, or who goes on after it, tries again
-	case told == "lost":
+	switch err := c.tell(ctx); {
+	case err == nil && c.told == "lost":
 		return state.ErrLost
+	case err == nil:
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case l.m.mode() == state.ModeClosed:
+		return state.ErrUnavailable
 	}
-	l.mu.Lock()
-	l.dirty = false
-	l.mu.Unlock()
 	return nil
 }
 
-// Release implements state.Lease.
+// Release implements state.Lease. If Redis does not answer it is told later.
 func (l *lease) Release(ctx context.Context) error {
 	l.mu.Lock()
 	if l.released {
@@ -115,138 +190,31 @@ func (l *lease) Release(ctx context.Context) error {
 		return nil
 	}
 	l.released = true
-	do, s := "g", l.saved
+	l.used = l.m.now()
+	c := call{l: l, do: doGiveBack, s: l.saved, seq: l.seq}
 	if l.dirty {
-		do = "sg"
+		c.do += doSave
 	}
 	l.mu.Unlock()
-	l.unhook()
-	l.drop()
+	lost := l.lost()
+	l.leave()
 	defer l.cancel(nil)
-	told, err := l.run(context.WithoutCancel(ctx), do, s)
-	switch {
-	case err != nil:
-		l.m.postpone(l)
-		return nil
-	case told == "lost":
+	if lost {
 		return state.ErrLost
 	}
-	return nil
-}
-
-// postpone gives a lease back when Redis is there again. Until then the session is this
-// machine's.
-func (m *sessions) postpone(l *lease) {
-	m.mu.Lock()
-	m.later[l] = true
-	m.mu.Unlock()
-	if m.s.modes[state.UseSessions] != state.ModeLocal {
-		return
+	ctx = context.WithoutCancel(ctx)
+	err := c.tell(ctx)
+	if err == nil && c.told == "gone" {
+		c.do = doGiveBack + doSave
+		err = c.tell(ctx)
 	}
-	ctx, stop := context.WithTimeout(context.WithoutCancel(l.ctx), time.Second)
-	defer stop()
-	here, err := m.s.local.Sessions().Begin(ctx, l.key, state.Opening{Agent: l.saved.Agent, Issued: true, TTL: l.ttl})
-	if err != nil {
-		return
-	}
-	_ = here.Save(ctx, l.saved)
-	_ = here.Release(ctx)
-}
-
-// renew renews all leases of this process, and gives back what could not be, until ctx
-// ends.
-func (m *sessions) renew(ctx context.Context) {
-	t := time.NewTicker(m.leaseTTL / 30)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		if !m.s.breaker.up() {
-			m.expire()
-			continue
-		}
-		for _, l := range m.due() {
-			m.renewOne(ctx, l)
-		}
-		m.finish(ctx)
-	}
-}
-
-// due are the leases of which a third of the time has passed.
-func (m *sessions) due() (some []*lease) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for l := range m.held {
-		l.mu.Lock()
-		if time.Since(l.renewed) >= m.leaseTTL/3 {
-			some = append(some, l)
-		}
-		l.mu.Unlock()
-	}
-	return some
-}
-
-func (m *sessions) renewOne(ctx context.Context, l *lease) {
-	l.mu.Lock()
-	s, do := l.saved, "r"
-	if l.dirty {
-		do = "rs"
-	}
-	l.mu.Unlock()
-	asked := time.Now()
-	told, err := l.run(ctx, do, s)
 	switch {
-	case err != nil: // the next time
-	case told == "lost":
-		l.cancel(state.ErrLost)
-	case told == "cancel":
-		l.cancel(state.ErrCancelled)
-	default:
-		l.mu.Lock()
-		l.renewed = asked
-		l.mu.Unlock()
+	case err == nil && c.told == "lost":
+		return state.ErrLost
+	case err != nil:
+		l.m.owe(l)
 	}
-}
-
-// expire ends the runs whose leases could not be renewed in time, if sessions are not to
-// be kept without Redis.
-func (m *sessions) expire() {
-	if m.s.modes[state.UseSessions] != state.ModeClosed {
-		return // they go on, and are told when Redis is back
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for l := range m.held {
-		l.mu.Lock()
-		over := time.Since(l.renewed) > m.leaseTTL
-		l.mu.Unlock()
-		if over {
-			l.cancel(state.ErrLost)
-		}
-	}
-}
-
-// finish gives back what could not be when its run ended. After the lease's time it is
-// no longer ours.
-func (m *sessions) finish(ctx context.Context) {
-	m.mu.Lock()
-	var some []*lease
-	for l := range m.later {
-		some = append(some, l)
-	}
-	m.mu.Unlock()
-	for _, l := range some {
-		if _, err := l.run(ctx, "sg", l.saved); err != nil {
-			return
-		}
-		m.mu.Lock()
-		delete(m.later, l)
-		m.mu.Unlock()
-		m.s.local.Sessions().(*state.MemorySessions).Forget(l.key)
-	}
+	return nil
 }
 
 // Interface guards

@@ -5,12 +5,11 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -18,31 +17,53 @@ import (
 	"github.com/universal-ai-gateway/magicproxy/state"
 )
 
-// topicCancel carries cancelled runs: the session's key and the lease's fence.
+// topicCancel carries cancelled runs: the lease's fence and the session's key.
 const topicCancel = "session_cancel"
 
 // maxPerUser bounds the sessions of one user, running ones included.
 const maxPerUser = 1000
 
-// sessions are state.Sessions over Redis. While it is away they go on as the store's
-// mode says: locally, in nobody's memory, or not at all.
+// sessions are state.Sessions over Redis.
 //
-// What is begun while Redis is away stays on this machine and ends there; what was begun
-// before is saved when Redis is back, if that is within the lease's time.
+// While it is away nobody fails who has a session: a run goes on, without being renewed,
+// and what it saves is told to Redis afterwards. If another run has the session by then,
+// what was saved is lost, and a run still under way ends with ErrLost. In ModeClosed a
+// run ends so as soon as it could not be renewed for the lease's time.
+//
+// What begins while Redis is away begins as the mode says. In ModeLocal that is on this
+// machine, which does not know the sessions of Redis: they begin anew. When Redis is back
+// such a run stays here to its end; the next one carries what it left to Redis, unless
+// Redis has something. An anonymous caller's session can't go on, for nobody can tell
+// whether its id was issued.
+//
+// A Redis that has lost its data gets the sessions back whose runs are under way; those
+// that nobody holds are gone.
 type sessions struct {
 	s        *Store
+	local    *state.MemorySessions
+	scripts  *sessionScripts
+	now      func() time.Time
 	leaseTTL time.Duration
 	max      int
 	once     sync.Once
 
+	wake   chan struct{} // a round is due
+	missed atomic.Bool   // news may have been missed: all leases are to be renewed
+
 	mu    sync.Mutex
-	held  map[*lease]bool
-	later map[*lease]bool // to be given back when Redis is there again
+	held  map[string]*lease // by the session's key: what runs of this process hold
+	later map[*lease]bool   // what is to be given back when Redis answers
 }
 
 func newSessions(s *Store) *sessions {
-	return &sessions{s: s, leaseTTL: state.LeaseTTL, max: maxPerUser, held: make(map[*lease]bool), later: make(map[*lease]bool)}
+	return &sessions{
+		s: s, local: s.local.Sessions().(*state.MemorySessions), scripts: theSessionScripts, now: time.Now,
+		leaseTTL: state.LeaseTTL, max: maxPerUser, wake: make(chan struct{}, 1),
+		held: make(map[string]*lease), later: make(map[*lease]bool),
+	}
 }
+
+func (m *sessions) mode() state.Mode { return m.s.modes[state.UseSessions] }
 
 // begin starts the work in the background.
 func (m *sessions) begin() {
@@ -57,6 +78,14 @@ func (m *sessions) begin() {
 	})
 }
 
+// poke asks for a round.
+func (m *sessions) poke() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
 // tag names a user in keys, so that all of one user's are in one slot. Anonymous callers
 // are not one user.
 func tag(key state.SessionKey) string {
@@ -68,14 +97,14 @@ func tag(key state.SessionKey) string {
 	return hex.EncodeToString(sum[:12])
 }
 
-// keys are the session's, and the user's set.
-func (m *sessions) keys(key state.SessionKey) []string {
-	t := tag(key)
-	return []string{m.start(t) + key.ID, m.s.prefix + "sessions:{" + t + "}"}
-}
-
 // start begins the keys of a user's sessions.
 func (m *sessions) start(tag string) string { return m.s.prefix + "session:{" + tag + "}" }
+
+// set is the key of a user's set.
+func (m *sessions) set(tag string) string { return m.s.prefix + "sessions:{" + tag + "}" }
+
+// name is the session's key.
+func (m *sessions) name(key state.SessionKey) string { return m.start(tag(key)) + key.ID }
 
 // Begin implements state.Sessions.
 func (m *sessions) Begin(ctx context.Context, key state.SessionKey, o state.Opening) (state.Lease, error) {
@@ -89,21 +118,45 @@ func (m *sessions) Begin(ctx context.Context, key state.SessionKey, o state.Open
 	if o.TTL <= 0 {
 		o.TTL = state.SessionTTL
 	}
-	l := &lease{m: m, key: state.SessionKey{User: strings.Clone(key.User), ID: strings.Clone(key.ID)}, owner: rand.Text(), ttl: o.TTL}
+	if s, err := m.local.Get(ctx, key); err == nil && s.Running {
+		return nil, state.ErrBusy // since Redis was away
+	}
+	l, err := m.take(ctx, key, o)
+	if errors.Is(err, state.ErrBusy) && m.settle(ctx, key) { // it was ourselves
+		l, err = m.take(ctx, key, o)
+	}
+	switch {
+	case errors.Is(err, errAway) && ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case errors.Is(err, errAway):
+		return m.alone(ctx, key, o)
+	case err != nil:
+		return nil, err
+	}
+	return l, nil
+}
+
+// take takes a session's lease in Redis. errAway: Redis is, or may be.
+func (m *sessions) take(ctx context.Context, key state.SessionKey, o state.Opening) (*lease, error) {
+	if !m.s.breaker.up() {
+		return nil, errAway
+	}
+	t := tag(key)
+	l := &lease{
+		m: m, key: state.SessionKey{User: strings.Clone(key.User), ID: strings.Clone(key.ID)}, owner: rand.Text(), ttl: o.TTL,
+		keys: []string{m.start(t) + key.ID, m.set(t)}, asked: m.now(),
+	}
+	l.used = l.asked
 	may := "1"
 	if key.User == "" && !o.Issued {
 		may = "0"
 	}
-	asked := time.Now()
-	answer, err := m.s.run(ctx, beginScript, func() { // it came too late for us
-		l.was.Created = time.Now()
-		_, _ = l.run(m.s.ctx, "g", state.Session{})
-	}, m.keys(key), l.owner, m.leaseTTL.Milliseconds(), o.TTL.Milliseconds(), o.Agent, may, key.User, key.ID, m.max, m.start(tag(key)))
-	switch {
-	case ctx.Err() != nil && err != nil:
-		return nil, context.Cause(ctx)
-	case err != nil:
-		return m.alone(ctx, key, o)
+	undo := func() { m.owe(l) } // nobody waits for it, and it may be taken all the same
+	answer, err := m.s.run(ctx, m.scripts.begin, undo, l.keys, l.owner, m.leaseTTL.Milliseconds(), o.TTL.Milliseconds(),
+		o.Agent, may, key.User, key.ID, m.max, m.start(t))
+	if err != nil {
+		undo()
+		return nil, errAway
 	}
 	reply, ok := answer.([]any)
 	if !ok || len(reply) == 0 {
@@ -117,45 +170,38 @@ func (m *sessions) Begin(ctx context.Context, key state.SessionKey, o state.Open
 	case "full":
 		return nil, state.ErrFull
 	}
-	if len(reply) != 8 {
+	if len(reply) != 9 {
 		return nil, fmt.Errorf("the session script answered %d values", len(reply))
 	}
 	l.fence, _ = reply[1].(string)
-	if l.was, err = readSession(reply[2:]); err != nil {
+	if l.was, err = readSession(reply[2:8]); err != nil {
+		undo()
 		return nil, err
 	}
-	l.start(ctx, asked)
+	l.saved = l.was
+	m.carry(l, reply[8] == nil)
+	l.start(ctx)
 	return l, nil
-}
-
-// alone begins a session without Redis.
-func (m *sessions) alone(ctx context.Context, key state.SessionKey, o state.Opening) (state.Lease, error) {
-	switch m.s.modes[state.UseSessions] {
-	case state.ModeClosed:
-		return nil, state.ErrUnavailable
-	case state.ModeOpen: // in a store that nobody looks into
-		return state.NewMemorySessions(state.Bounds{}).Begin(ctx, key, state.Opening{Agent: o.Agent, Issued: true, TTL: o.TTL})
-	}
-	return m.s.local.Sessions().Begin(ctx, key, o)
 }
 
 // Get implements state.Sessions.
 func (m *sessions) Get(ctx context.Context, key state.SessionKey) (state.Session, error) {
-	s, _, err := m.look(ctx, key, "")
+	s, _, err := m.find(ctx, key, "")
 	return s, err
 }
 
-// Cancel implements state.Sessions.
+// Cancel implements state.Sessions. Without Redis it finds the runs of this machine only.
 func (m *sessions) Cancel(ctx context.Context, key state.SessionKey) error {
-	s, fence, err := m.look(ctx, key, "cancel")
-	if err == nil && s.Running {
-		m.s.bus.Publish(topicCancel, []byte(fence+" "+m.keys(key)[0]))
+	s, fence, err := m.find(ctx, key, "cancel")
+	if err == nil && s.Running && fence != "" {
+		m.s.bus.Publish(topicCancel, []byte(fence+" "+m.name(key)))
 	}
 	return err
 }
 
-// look asks for a session, here first if Redis is away, or was when it was begun.
-func (m *sessions) look(ctx context.Context, key state.SessionKey, verb string) (s state.Session, fence string, err error) {
+// find looks a session up, and with verb cancel says that its run is to end. It returns
+// the run's fence if it is Redis that knows of it.
+func (m *sessions) find(ctx context.Context, key state.SessionKey, verb string) (s state.Session, fence string, err error) {
 	switch {
 	case ctx.Err() != nil:
 		return s, "", context.Cause(ctx)
@@ -163,125 +209,62 @@ func (m *sessions) look(ctx context.Context, key state.SessionKey, verb string) 
 		return s, "", state.ErrUnknown
 	}
 	m.begin()
-	here := m.s.local.Sessions()
-	if s, err = here.Get(ctx, key); err == nil {
-		if verb == "cancel" {
-			err = here.Cancel(ctx, key)
+	up := m.s.breaker.up()
+	if up {
+		m.settle(ctx, key)
+	}
+	here, err := m.local.Get(ctx, key)
+	known := err == nil
+	err = errAway
+	if up && !(known && here.Running) {
+		var reply []any
+		reply, err = m.scripts.look.Run(ctx, m.s.steady, []string{m.name(key)}, verb).Slice()
+		switch {
+		case err == nil:
+			s, fence, _, err = readLook(reply)
+			return s, fence, err
+		case errors.Is(err, goredis.Nil) && !known:
+			return s, "", state.ErrUnknown
+		case ctx.Err() != nil:
+			return s, "", context.Cause(ctx)
 		}
-		return s, "", err
-	}
-	if !m.s.breaker.up() {
-		return s, "", m.away()
-	}
-	reply, err := lookScript.Run(ctx, m.s.steady, m.keys(key)[:1], verb).Slice()
-	switch {
-	case errors.Is(err, goredis.Nil):
-		return s, "", state.ErrUnknown
-	case err != nil && ctx.Err() != nil:
-		return s, "", context.Cause(ctx)
-	case err != nil:
 		m.s.failed(err)
-		return s, "", m.away()
-	case len(reply) != 9:
-		return s, "", fmt.Errorf("the session script answered %d values", len(reply))
 	}
-	s, err = readSession(reply[1:])
-	s.Running = reply[0] == "1"
-	fence, _ = reply[7].(string)
-	return s, fence, err
+	l := m.holder(key)
+	switch {
+	case l != nil && verb == "cancel":
+		l.cancel(state.ErrCancelled)
+		return l.shown(), "", nil
+	case l != nil:
+		return l.shown(), "", nil
+	case known && verb == "cancel":
+		return here, "", m.local.Cancel(ctx, key)
+	case known:
+		return here, "", nil
+	}
+	for _, p := range m.owed(key) {
+		if p.ctx != nil {
+			return p.shown(), "", nil
+		}
+	}
+	return s, "", fmt.Errorf("%w: %w", state.ErrUnavailable, err)
 }
 
-// away is what is said of a session that cannot be looked at.
-func (m *sessions) away() error {
-	if m.s.modes[state.UseSessions] == state.ModeClosed {
-		return state.ErrUnavailable
-	}
-	return state.ErrUnknown
-}
-
-// hear ends a run of this process that was cancelled anywhere. A nil message says that
-// something was missed: renewals tell of that, too.
+// hear ends a run of this process that was cancelled anywhere. After a nil message the
+// renewals find out what was missed.
 func (m *sessions) hear(message []byte) {
-	fence, name, ok := strings.Cut(string(message), " ")
-	if !ok {
+	if message == nil {
+		m.missed.Store(true)
+		m.poke()
 		return
 	}
+	fence, name, _ := strings.Cut(string(message), " ")
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	for l := range m.held {
-		if l.fence == fence && m.keys(l.key)[0] == name {
-			l.cancel(state.ErrCancelled)
-		}
+	l := m.held[name]
+	m.mu.Unlock()
+	if l != nil && l.fence == fence {
+		l.cancel(state.ErrCancelled)
 	}
-}
-
-// List implements state.Lister.
-func (m *sessions) List(ctx context.Context, user string, limit int) ([]state.Listed, error) {
-	var all []state.Listed
-	add := func(key string) error {
-		at := strings.LastIndexByte(key, '}')
-		reply, err := lookScript.Run(ctx, m.s.steady, []string{key}, "").Slice()
-		if errors.Is(err, goredis.Nil) || err == nil && len(reply) != 9 {
-			return nil // gone meanwhile
-		}
-		if err != nil {
-			return err
-		}
-		s, err := readSession(reply[1:])
-		s.Running = reply[0] == "1"
-		owner, _ := reply[8].(string)
-		all = append(all, state.Listed{Key: state.SessionKey{User: owner, ID: key[at+1:]}, Session: s})
-		return err
-	}
-	if user != "" {
-		t := tag(state.SessionKey{User: user})
-		ids, err := m.s.steady.ZRange(ctx, m.s.prefix+"sessions:{"+t+"}", 0, int64(limit)-1).Result()
-		for _, id := range ids {
-			err = errors.Join(err, add(m.start(t)+id))
-		}
-		return all, err
-	}
-	var mu sync.Mutex // nodes of a cluster are asked at the same time
-	scan := func(ctx context.Context, c goredis.Cmdable) error {
-		for it := c.Scan(ctx, 0, m.s.prefix+"session:{*", 500).Iterator(); it.Next(ctx); {
-			mu.Lock()
-			full := len(all) >= limit
-			var err error
-			if !full {
-				err = add(it.Val())
-			}
-			mu.Unlock()
-			if err != nil || full {
-				return err
-			}
-		}
-		return nil
-	}
-	if c, ok := m.s.steady.(*goredis.ClusterClient); ok {
-		return all, c.ForEachMaster(ctx, func(ctx context.Context, c *goredis.Client) error { return scan(ctx, c) })
-	}
-	err := scan(ctx, m.s.steady)
-	return all, err
-}
-
-// readSession reads agent, phase, steps, notebook, created and used.
-func readSession(reply []any) (s state.Session, err error) {
-	text := func(i int) string { v, _ := reply[i].(string); return v }
-	number := func(i int) int64 {
-		n, e := strconv.ParseInt(text(i), 10, 64)
-		err = errors.Join(err, e)
-		return n
-	}
-	s.Agent = text(0)
-	s.Phase, s.Steps = int(number(1)), int(number(2))
-	if notes := text(3); notes != "" {
-		err = errors.Join(err, json.Unmarshal([]byte(notes), &s.Notebook))
-	}
-	s.Created, s.Used = time.UnixMicro(number(4)).UTC(), time.UnixMicro(number(5)).UTC()
-	if err != nil {
-		return s, fmt.Errorf("a session in redis cannot be read: %w", err)
-	}
-	return s, nil
 }
 
 // Interface guards
