@@ -89,6 +89,11 @@ func (s *subscription) run(f func([]byte)) {
 	defer close(s.done)
 	for {
 		select {
+		case <-s.stop: // whatever is queued: somebody waits for the end
+			return
+		default:
+		}
+		select {
 		case <-s.stop:
 			return
 		case <-s.wake:

@@ -54,7 +54,8 @@ func (c *cache) get(key string) []byte {
 }
 
 func (c *cache) put(key string, value []byte, ttl time.Duration) {
-	if len(value) > MaxCached || ttl <= 0 {
+	a := &cachedAnswer{key, value, time.Now().Add(ttl)}
+	if len(value) > MaxCached || a.size() > c.max || ttl <= 0 {
 		return
 	}
 	c.mu.Lock()
@@ -62,7 +63,6 @@ func (c *cache) put(key string, value []byte, ttl time.Duration) {
 	if e := c.byKey[key]; e != nil {
 		c.drop(e)
 	}
-	a := &cachedAnswer{key, value, time.Now().Add(ttl)}
 	c.byKey[key] = c.order.PushFront(a)
 	c.bytes += a.size()
 	for c.bytes > c.max {

@@ -45,14 +45,17 @@ func (l *limits) take(all []Limit, a *Admitted) {
 	}
 	now := float64(time.Since(l.epoch)) / float64(time.Microsecond)
 	refused := false
+	var before [8]float64
+	tats := before[:0]
 	for i, lim := range all {
-		if _, ok := NewGCRA(lim).Step(l.shards[shards[i]].tats[lim.Key], now); !ok {
+		tats = append(tats, l.shards[shards[i]].tats[lim.Key])
+		if _, ok := NewGCRA(lim).Step(tats[i], now); !ok {
 			refused = true
 		}
 	}
 	for i, lim := range all {
 		g, s := NewGCRA(lim), &l.shards[shards[i]]
-		tat := s.tats[lim.Key]
+		tat := tats[i] // not as it is by now: the same limit twice counts once
 		next, ok := g.Step(tat, now)
 		if !refused {
 			tat = next

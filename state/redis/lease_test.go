@@ -84,6 +84,18 @@ func TestLeaseTakenOver(t *testing.T) {
 	}
 	holds(t, a, key, 2, true)
 	release(t, next)
+
+	ctx, leave = context.WithCancel(t.Context())
+	if _, err = a.Sessions().Begin(ctx, sessionKey(), state.Opening{}); err != nil { // nobody releases it
+		t.Fatal(err)
+	}
+	leave()
+	await(t, "it is forgotten", func() bool {
+		m := a.sessions.(*sessions)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return len(m.held) == 0
+	})
 }
 
 // Whatever is told twice, or too late, changes nothing.
