@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -22,7 +23,10 @@ func (a *App) adminSessions(w http.ResponseWriter, r *http.Request, rest []strin
 		}
 		key := state.SessionKey{User: rest[0], ID: rest[1]}
 		if err := a.store.Sessions().Cancel(ctx, key); err != nil {
-			return apiError(http.StatusNotFound, "%w", err)
+			if errors.Is(err, state.ErrUnknown) {
+				return apiError(http.StatusNotFound, "%w", err)
+			}
+			return apiError(http.StatusServiceUnavailable, "the store: %w", err)
 		}
 		return reply(w, map[string]string{"cancelled": rest[1]})
 	}
