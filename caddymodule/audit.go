@@ -191,7 +191,8 @@ type journal struct {
 
 	mu     sync.Mutex
 	log    *audit.Log
-	sender string // what the sender in use was made from
+	claims []*claim // of the configurations that have opened it, the latest last
+	sender string   // what the sender in use was made from
 	shut   bool
 }
 
@@ -206,9 +207,14 @@ func (j *journal) Destruct() error {
 	return nil
 }
 
-// open opens the journal if nobody has, and gives it the sink's sender unless it has
-// the same already.
-func (j *journal) open(c *Audit, sink AuditSink) (*audit.Log, error) {
+// claim is a configuration's use of a journal.
+type claim struct {
+	maxBytes int64
+	sink     AuditSink
+}
+
+// open opens the journal if nobody has, and has it do as c says from now on.
+func (j *journal) open(c *claim) (*audit.Log, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	switch {
@@ -216,22 +222,50 @@ func (j *journal) open(c *Audit, sink AuditSink) (*audit.Log, error) {
 		return nil, errors.New("the journal is being closed")
 	case j.log == nil:
 		closings.wait(j.dir)
-		log, err := audit.Open(j.dir, audit.Options{MaxBytes: c.MaxBytes, Logger: j.logger})
+		log, err := audit.Open(j.dir, audit.Options{MaxBytes: c.maxBytes, Logger: j.logger})
 		if err != nil {
 			return nil, err
 		}
 		j.log = log
 	}
-	j.log.Bound(c.MaxBytes)
-	if id := sink.Identity(); id != j.sender {
-		s, err := sink.Sender(j.logger)
-		if err != nil {
-			return nil, err
-		}
-		j.log.Use(s)
-		j.sender = id
+	if err := j.heed(c); err != nil {
+		return nil, err
 	}
+	j.claims = append(j.claims, c)
 	return j.log, nil
+}
+
+// heed has the journal do as c says. mu is held.
+func (j *journal) heed(c *claim) error {
+	j.log.Bound(c.maxBytes)
+	id := c.sink.Identity()
+	if id == j.sender {
+		return nil
+	}
+	s, err := c.sink.Sender(j.logger)
+	if err != nil {
+		return err
+	}
+	j.log.Use(s)
+	j.sender = id
+	return nil
+}
+
+// drop ends a claim. The one before holds again, if this was the last: a configuration
+// may be refused after it has begun, and the one that goes on is to ship to its own sink.
+func (j *journal) drop(c *claim) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	i := slices.Index(j.claims, c)
+	if i < 0 {
+		return
+	}
+	last := i == len(j.claims)-1
+	if j.claims = slices.Delete(j.claims, i, i+1); last && i > 0 {
+		if err := j.heed(j.claims[i-1]); err != nil {
+			j.logger.Error("the former sink cannot be used", zap.Error(err))
+		}
+	}
 }
 
 // recorder is what a configuration records with.
@@ -274,11 +308,15 @@ func (a *App) provisionAudit(ctx caddy.Context, repl *caddy.Replacer) error {
 		return fmt.Errorf("journal: a size of %d bytes is not between 1MiB and 1PiB", c.MaxBytes)
 	}
 	v, _ := journals.LoadOrStore(dir, &journal{dir: dir, logger: caddy.Log().Named("ai_gateway.audit")})
-	a.release = append(a.release, func() error { _, err := journals.Delete(dir); return err })
-	j := v.(*journal)
+	j, mine := v.(*journal), &claim{c.MaxBytes, sink}
+	a.release = append(a.release, func() error {
+		j.drop(mine)
+		_, err := journals.Delete(dir)
+		return err
+	})
 	a.recorder = &recorder{
 		sink: sink.CaddyModule().ID.Name(), dir: dir, content: c.Content, chunks: c.Chunks,
-		open: sync.OnceValues(func() (*audit.Log, error) { return j.open(c, sink) }),
+		open: sync.OnceValues(func() (*audit.Log, error) { return j.open(mine) }),
 	}
 	return nil
 }

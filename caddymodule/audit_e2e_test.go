@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/universal-ai-gateway/magicproxy/mcp/mcptest"
 )
@@ -279,4 +282,61 @@ func TestAuditSurvivesReloads(t *testing.T) {
 		}
 		return count == n+1
 	})
+}
+
+// failing is an app that does not start, as some other plugin may not.
+type failing struct{}
+
+func (*failing) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "test_failing", New: func() caddy.Module { return new(failing) }}
+}
+func (*failing) Start() error { return errors.New("it does not start") }
+func (*failing) Stop() error  { return nil }
+
+func init() { caddy.RegisterModule(new(failing)) }
+
+// A configuration that is refused after its audit has begun leaves the running one's sink
+// as it was.
+//
+// contract: U3
+func TestRefusedConfigurationLeavesTheSink(t *testing.T) {
+	u := newUpstream(t)
+	dir := t.TempDir()
+	conf := func(audit string) config {
+		return config{global: audit + "\nprovider up openai {\nbase_url " + u.base() + "\n}", handler: "auth off"}
+	}
+	g := start(t, conf(fmt.Sprintf("audit kafka %s {\njournal %q\n}", freeAddr(t), dir)))
+	sender := func() string {
+		runningApp().recorder.log()
+		v, _ := journals.References(dir)
+		if v < 1 {
+			t.Fatal("the journal is in nobody's hands")
+		}
+		var is string
+		journals.Range(func(key, value any) bool {
+			if key == dir {
+				j := value.(*journal)
+				j.mu.Lock()
+				is = j.sender
+				j.mu.Unlock()
+			}
+			return true
+		})
+		return is
+	}
+	before := sender()
+	for range 20 { // apps start in any order
+		other, err := g.adapt(conf(fmt.Sprintf("audit kafka %s {\njournal %q\n}", freeAddr(t), dir)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		bad := strings.Replace(string(other), `"apps":{`, `"apps":{"test_failing":{},`, 1)
+		if err := caddy.Load([]byte(bad), true); err == nil {
+			t.Fatal("it was not refused")
+		}
+		if got := sender(); got != before {
+			t.Fatalf("the sink is %s, it was %s", got, before)
+		}
+	}
+	g.chat("up/m", false).want(t, 200)
 }
