@@ -103,7 +103,8 @@ func TestLinear(t *testing.T) {
 			_, _, _ = Arguments(text)
 			_, _, _ = Native(text, "{}", known)
 			Midline(text, 0, 1)
-			if took := time.Since(start); took > 2*time.Second {
+			// What is quadratic takes minutes; anything less may be the machine.
+			if took := time.Since(start); took > 20*time.Second {
 				t.Errorf("%s behind %q: %s for %d bytes", name, before, took, len(text))
 			}
 		}
