@@ -62,6 +62,10 @@ func (r *reporter) tell(now time.Time) {
 	if s.Error != "" {
 		fields = append(fields, zap.String("error", s.Error))
 	}
-	r.l.o.Logger.Error("audit events are lost", fields...)
+	if s.DroppedBy[DroppedExpired]-r.told.DroppedBy[DroppedExpired] == lost && adopted == 0 {
+		r.l.o.Logger.Info("the oldest audit files are gone, to make room", fields...) // as it is meant
+	} else {
+		r.l.o.Logger.Error("audit events are lost", fields...)
+	}
 	r.told, r.at = s, now
 }

@@ -110,6 +110,7 @@ func (x *exchange) register() {
 		return
 	}
 	if got.Closed {
+		metrics.refusals.WithLabelValues("store").Inc()
 		x.fail(openai.Unavailable(time.Second, "The gateway's shared state cannot be reached. Try again shortly."))
 		return
 	}

@@ -26,6 +26,7 @@ func init() {
 const (
 	auditSpace = "ai_gateway.audit"
 	auditOff   = "off"
+	fileName   = "file"
 
 	minJournal = 1 << 20
 	maxJournal = 1 << 50
@@ -41,7 +42,8 @@ type Audit struct {
 	Chunks bool `json:"chunks,omitempty"`
 
 	// Journal is the directory in which events wait for the sink. No other process
-	// may use it. Default: ai_gateway/audit in Caddy's data directory.
+	// may use it. Default: in Caddy's data directory ai_gateway/audit for files, and
+	// ai_gateway/audit_journal for what is shipped.
 	Journal string `json:"journal,omitempty"`
 
 	// MaxBytes bounds the journal. Default 1 GiB. Beyond it events are dropped, and
@@ -78,7 +80,7 @@ type AuditFile struct {
 
 // CaddyModule returns the Caddy module information.
 func (*AuditFile) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: auditSpace + ".file", New: func() caddy.Module { return new(AuditFile) }}
+	return caddy.ModuleInfo{ID: auditSpace + "." + fileName, New: func() caddy.Module { return new(AuditFile) }}
 }
 
 // Identity implements AuditSink.
@@ -299,7 +301,13 @@ func (a *App) provisionAudit(ctx caddy.Context, repl *caddy.Replacer) error {
 		return fmt.Errorf("journal: %w", err)
 	}
 	if dir == "" {
-		dir = filepath.Join(caddy.AppDataDir(), "ai_gateway", "audit")
+		// What waits for a sink is not to be mixed with files that stay: it would be
+		// shipped, and removed.
+		name := "audit"
+		if sink.CaddyModule().ID.Name() != fileName {
+			name = "audit_journal"
+		}
+		dir = filepath.Join(caddy.AppDataDir(), "ai_gateway", name)
 	}
 	if dir, err = filepath.Abs(dir); err != nil {
 		return fmt.Errorf("journal: %w", err)

@@ -171,6 +171,9 @@ func TestStoreAway(t *testing.T) {
 	} {
 		t.Run(fail, func(t *testing.T) {
 			g := start(t, conf(fail))
+			eventually(t, "it is known before the first request", func() bool {
+				return !strings.Contains(g.do(http.MethodGet, "/v1/health", "").body, `"store":{"backend":"redis","status":"ok"}`)
+			})
 			for range 2 {
 				a := g.chat("up/m", false).want(t, want.model)
 				if limited := a.Header.Get("X-Ratelimit-Limit-Requests") != ""; limited != (want.model == 200 && fail != "fail limits open") {

@@ -34,12 +34,39 @@ func (a *App) listen() {
 		defer close(done)
 		a.store.Quarantine().Watch(ctx, a.hearKey)
 	}()
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		a.lookAfterStore(ctx)
+	}()
 	a.release = append(a.release, func() error {
 		quiet()
 		stop()
 		<-done
+		<-looked
 		return nil
 	})
+}
+
+// lookEvery is how often the store is used although nobody needs it.
+const lookEvery = 2 * time.Second
+
+// lookAfterStore uses the store now and then: a backend that is away is to be known, to
+// balancers above all, before the first request, and while there are none.
+func (a *App) lookAfterStore(ctx context.Context) {
+	if _, ok := a.store.(lasting); ok {
+		return // it is in the process
+	}
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		a.store.Admit(ctx, state.Admission{Cache: "is anybody there"})
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 func (a *App) hearUsers(message []byte) {

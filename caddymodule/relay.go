@@ -38,7 +38,7 @@ func (x *exchange) relay(ctx context.Context, call rotation.Call) {
 	e, ok := errors.AsType[*provider.Error](err)
 	switch {
 	case err == nil:
-		x.keepSaid(&openai.Completion{ID: "chatcmpl-" + strings.TrimPrefix(x.id, "req_"), Created: time.Now().Unix(), Model: x.model})
+		x.keepSaid(&openai.Completion{ID: "chatcmpl-" + strings.TrimPrefix(x.id, "req_"), Created: time.Now().Unix(), Model: s.Target().Model})
 	case errors.Is(err, errClientLeft):
 		x.left = true
 	case !ok:

@@ -47,7 +47,7 @@ type closer struct {
 }
 
 // closeTime bounds one closing.
-const closeTime = 8 * time.Second
+const closeTime = 4 * time.Second
 
 // start closes what key names.
 func (c *closer) start(key string, logger *zap.Logger, shut func(context.Context) error) {

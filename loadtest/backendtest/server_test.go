@@ -34,7 +34,6 @@ var kinds = []kind{
 	{"kafka", backendtest.Kafka, "127.0.0.1:", true, addKafka, countKafka},
 }
 
-// fault: K1
 func TestServerThroughFaults(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {

@@ -1,7 +1,6 @@
 package statetest
 
 import (
-	"bytes"
 	"context"
 	"slices"
 	"strings"
@@ -32,10 +31,8 @@ func Store(t *testing.T, open One) {
 		{"callers are told apart", apart},
 		{"everything at once", everything},
 		{"an ended context", endedContext},
-		{"an answer's life", answersLife},
-		{"answers of any size", answersSize},
 		{"health names every use", healthOfUses},
-	}, subscribers) {
+	}, answers, subscribers) {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}
 }
@@ -248,48 +245,6 @@ func endedContext(t *testing.T, s state.Store) {
 				t.Fatalf("%d after %d", v, all[i])
 			}
 		}
-	}
-}
-
-func answersLife(t *testing.T, s state.Store) {
-	const ttl = 500 * time.Millisecond
-	look := func(key string) bool { return admit(t, s, state.Admission{Cache: key}).Cached != nil }
-	key := name("key")
-	s.Put(key+" none", []byte("answer"), 0)
-	s.Put(key+" less", []byte("answer"), -time.Second)
-	seen, put := false, time.Now()
-	s.Put(key, []byte("answer"), ttl)
-	await(t, "an answer comes and goes", func() bool {
-		there, after := look(key), time.Since(put)
-		switch {
-		case there:
-			seen = true
-		case seen && after < ttl-skew:
-			t.Fatalf("it is gone after %s, of %s", after, ttl)
-		case !seen && after > ttl: // a busy machine has not looked in time
-			put = time.Now()
-			s.Put(key, []byte("answer"), ttl)
-		}
-		return seen && !there
-	})
-	if look(key+" none") || look(key+" less") {
-		t.Error("there is one without a life")
-	}
-}
-
-func answersSize(t *testing.T, s state.Store) {
-	look := func(key string) []byte { return admit(t, s, state.Admission{Cache: key}).Cached }
-	largest := bytes.Repeat([]byte("x"), state.MaxCached)
-	empty, large := name("empty"), name("large")
-	s.Put(empty, []byte{}, time.Hour)
-	s.Put(large, largest, time.Hour)
-	await(t, "an empty answer is one", func() bool { return look(empty) != nil })
-	await(t, "the largest is there", func() bool { return bytes.Equal(look(large), largest) })
-	s.Put(large, append(largest, 'x'), time.Hour)
-	s.Put(empty, []byte("next"), time.Hour)
-	await(t, "the next is there", func() bool { return string(look(empty)) == "next" })
-	if got := look(large); !bytes.Equal(got, largest) {
-		t.Errorf("one that is too large has changed what was there: %d bytes", len(got))
 	}
 }
 
