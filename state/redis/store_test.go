@@ -35,6 +35,18 @@ func TestStandalone(t *testing.T) { together(t, on(backendtest.Shared(t, "redis"
 func together(t *testing.T, open pair) {
 	t.Helper()
 	t.Run("suite", func(t *testing.T) {
+		t.Run("alone", func(t *testing.T) {
+			statetest.Store(t, func(t *testing.T) state.Store {
+				a, _ := open(t)
+				return a
+			})
+		})
+		t.Run("shared", func(t *testing.T) {
+			statetest.Shared(t, func(t *testing.T) (state.Store, state.Store) {
+				a, b := open(t)
+				return a, b
+			})
+		})
 		statetest.Stores(t, func(t *testing.T) (state.Store, state.Store) {
 			a, b := open(t)
 			return a, b
