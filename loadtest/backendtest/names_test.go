@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 	kafkago "github.com/segmentio/kafka-go"
@@ -88,14 +89,20 @@ func TestKafkaTopic(t *testing.T) {
 			t.Errorf("%d partitions, want 2", n)
 		}
 		for i := range 2 {
-			conn, err := kafkago.DialLeader(t.Context(), "tcp", brokers, name, i)
-			if err != nil {
-				t.Fatal(err)
+			// A new partition's leader may take a moment to know that it is one.
+			for end := time.Now().Add(20 * time.Second); ; {
+				conn, err := kafkago.DialLeader(t.Context(), "tcp", brokers, name, i)
+				if err == nil {
+					_, err = conn.Write([]byte("a"))
+					_ = conn.Close()
+				}
+				if err == nil {
+					break
+				}
+				if time.Now().After(end) {
+					t.Fatalf("partition %d: %v", i, err)
+				}
 			}
-			if _, err := conn.Write([]byte("a")); err != nil {
-				t.Errorf("partition %d: %v", i, err)
-			}
-			_ = conn.Close()
 		}
 	})
 	if n := partitions(t, brokers, name); n != 0 {
