@@ -47,6 +47,7 @@ func (a *App) provisionPatterns(repl *caddy.Replacer) (map[string]*agentruntime.
 		if err != nil {
 			return nil, fmt.Errorf("pattern %s: text: %w", name, err)
 		}
+		a.patternTexts = append(a.patternTexts, text)
 		if all[name], err = agentruntime.NewPattern(name, text, p.Tools != "off"); err != nil {
 			return nil, fmt.Errorf("pattern %s: %w", name, err)
 		}

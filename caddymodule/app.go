@@ -96,6 +96,8 @@ type App struct {
 	caching   map[string]caching // by model
 	edition   [sha256.Size]byte  // of what makes answers
 
+	patternTexts []string // of the configuration's own, resolved, in the order of their names
+
 	store    OpenStore
 	people   people
 	cipher   *users.Cipher // nil: users bring no keys
@@ -134,6 +136,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.logger, a.created = ctx.Logger(), time.Now()
 	a.inUse.Store(1)
 	a.addresses, a.caching = make(map[string]string), make(map[string]caching)
+	written, err := a.written()
+	if err != nil {
+		return err
+	}
 	repl := caddy.NewReplacer()
 	on, err := repl.ReplaceOrErr(a.Mock, false, true)
 	if err == nil {
@@ -199,7 +205,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.provisionAgents(repl); err != nil {
 		return err
 	}
-	return a.provisionEdition()
+	return a.provisionEdition(written)
 }
 
 func (a *App) provisionTokens(repl *caddy.Replacer) error {

@@ -239,17 +239,15 @@ func (j *journal) open(c *claim) (*audit.Log, error) {
 
 // heed has the journal do as c says. mu is held.
 func (j *journal) heed(c *claim) error {
+	if id := c.sink.Identity(); id != j.sender {
+		s, err := c.sink.Sender(j.logger)
+		if err != nil {
+			return err // nothing has changed for who goes on
+		}
+		j.log.Use(s)
+		j.sender = id
+	}
 	j.log.Bound(c.maxBytes)
-	id := c.sink.Identity()
-	if id == j.sender {
-		return nil
-	}
-	s, err := c.sink.Sender(j.logger)
-	if err != nil {
-		return err
-	}
-	j.log.Use(s)
-	j.sender = id
 	return nil
 }
 

@@ -340,3 +340,38 @@ func TestRefusedConfigurationLeavesTheSink(t *testing.T) {
 	}
 	g.chat("up/m", false).want(t, 200)
 }
+
+// An upstream's words may quote what was asked: without content they are not recorded.
+// And a comment of an upstream's is no piece.
+//
+// contract: U4
+func TestAuditQuotesNothing(t *testing.T) {
+	u := newUpstream(t)
+	dir := t.TempDir()
+	conf := func(content string) config {
+		return config{global: fmt.Sprintf("audit file %q {\ncontent %s\nchunks on\n}\nprovider up openai {\nbase_url %s\n}\nagent helper {\nmodel up/m\n}", dir, content, u.base()), handler: "auth off"}
+	}
+	g := start(t, conf("off"))
+	u.when("", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write([]byte(`{"error":{"message":"Your prompt 'canary salary' was flagged","code":"flagged"}}`))
+	})
+	for _, model := range []string{"up/m", "helper"} {
+		for _, stream := range []bool{true, false} {
+			id := g.chat(model, stream).Header.Get("X-Request-Id")
+			eventually(t, "it is recorded", func() bool { return strings.Contains(types(of(g.events(dir), id)), "error") })
+			for _, e := range of(g.events(dir), id) {
+				if strings.Contains(e.line, "canary") {
+					t.Errorf("%s", e.line)
+				}
+			}
+		}
+	}
+	g.mustLoad(conf("on"))
+	u.when("", raw("text/event-stream", strings.Replace(goodStream, contentEvent, contentEvent+": processing\n\n: processing\n\n", 1)))
+	id := g.chat("up/m", true).want(t, 200).Header.Get("X-Request-Id")
+	eventually(t, "it is recorded", func() bool { return strings.Contains(types(of(g.events(dir), id)), "usage") })
+	if got := strings.Count(types(of(g.events(dir), id)), "chunk"); got != 1 {
+		t.Errorf("%d pieces", got)
+	}
+}

@@ -142,10 +142,29 @@ func TestCacheKeepsOnlyAnswers(t *testing.T) {
 			t.Errorf("%v", a.Header)
 		}
 	}
-	// What has been edited is asked again.
-	g.ask("helper", `,"seed":2`, ann...).want(t, 200)
-	g.mustLoad(cacheConfig(u, "system \"Be brief.\""))
-	if a := g.ask("helper", `,"seed":2`, ann...).want(t, 200); a.Header.Get(headerCache) != "miss" {
-		t.Errorf("%v", a.Header)
+	// What has been edited is asked again, also behind a placeholder, or in a protocol.
+	t.Setenv("TEST_PROMPT", "Be brief.")
+	edited := cacheConfig(u, "system {env.TEST_PROMPT}")
+	header := edited
+	header.global = strings.Replace(header.global, "base_url "+u.base(), "base_url "+u.base()+"\nheader X-Team research", 1)
+	for i, edit := range []func(){
+		func() { g.mustLoad(cacheConfig(u, "system \"Be brief.\"")) },
+		func() { g.mustLoad(edited) },
+		func() { t.Setenv("TEST_PROMPT", "Be very brief."); g.mustLoad(edited) },
+		func() { g.mustLoad(header) },
+		func() {
+			other := header
+			other.global = strings.Replace(other.global, u.base(), newUpstream(t).base(), 1)
+			g.mustLoad(other)
+		},
+	} {
+		g.ask("helper", `,"seed":2`, ann...).want(t, 200)
+		if a := g.ask("helper", `,"seed":2`, ann...).want(t, 200); a.Header.Get(headerCache) != "hit" {
+			t.Errorf("before edit %d: %v", i, a.Header)
+		}
+		edit()
+		if a := g.ask("helper", `,"seed":2`, ann...).want(t, 200); a.Header.Get(headerCache) != "miss" {
+			t.Errorf("after edit %d: %v", i, a.Header)
+		}
 	}
 }

@@ -25,11 +25,22 @@ type caching struct {
 	sure bool
 }
 
-// provisionEdition tells this configuration's cached answers from those of another.
-func (a *App) provisionEdition() error {
-	// Whatever is edited in what makes answers, what was kept before is not found.
-	edition, err := json.Marshal([]any{a.Providers, a.Tiers, a.Agents, a.Patterns, a.MCP})
-	a.edition = sha256.Sum256(edition)
+// written is what the configuration says of what makes answers. It is taken before any
+// module is loaded: loading takes what is the module's out of it.
+func (a *App) written() ([]byte, error) {
+	return json.Marshal([]any{a.Providers, a.Tiers, a.Agents, a.Patterns, a.MCP})
+}
+
+// provisionEdition tells this configuration's cached answers from those of another:
+// whatever is edited in what makes answers, also behind a placeholder, what was kept
+// before is not found.
+func (a *App) provisionEdition(written []byte) error {
+	prompts := make(map[string]string, len(a.agents))
+	for name, agent := range a.agents {
+		prompts[name] = agent.System
+	}
+	resolved, err := json.Marshal([]any{string(written), a.mock, a.addresses, prompts, a.patternTexts})
+	a.edition = sha256.Sum256(resolved)
 	return err
 }
 

@@ -59,7 +59,7 @@ func operationOf(ep openai.Endpoint) string {
 // End implements rotation.Observer.
 func (o *observer) End(ctx context.Context, a rotation.Attempt) {
 	metrics.attempt(a)
-	recordAttempt(ctx, a)
+	o.app.recorder.recordAttempt(ctx, a)
 	o.app.tellKey(ctx, a)
 	kind := kindOf(a)
 	if span, ok := ctx.Value(spanKey{}).(trace.Span); ok {

@@ -62,9 +62,12 @@ func (x *exchange) recordEnd() {
 	case x.left:
 		x.trail.Record(audit.Event{Model: model, Payload: audit.Error{Status: statusClientLeft, Class: x.outcome(), Seconds: x.took.Seconds()}})
 	case e != nil:
-		x.trail.Record(audit.Event{Model: model, Payload: audit.Error{
-			Status: e.Status, Class: x.outcome(), Code: openai.Cut(e.Code, 64), Message: openai.Cut(e.Message, 1024), Seconds: x.took.Seconds(),
-		}})
+		p := audit.Error{Status: e.Status, Class: x.outcome(), Code: openai.Cut(e.Code, 64), Seconds: x.took.Seconds()}
+		// An upstream's words may quote what was asked (contract U4).
+		if x.h.app.recorder.content || x.cause == nil && x.agentRun == nil {
+			p.Message = openai.Cut(e.Message, 1024)
+		}
+		x.trail.Record(audit.Event{Model: model, Payload: p})
 	default:
 		a := audit.Answer{Finish: x.said.finish, Status: x.status, Target: x.target(), Cached: x.cached, Seconds: x.took.Seconds(), Bytes: x.sent}
 		if x.h.app.recorder.content {
@@ -127,7 +130,7 @@ func trailOf(ctx context.Context) *audit.Trail {
 }
 
 // recordAttempt records one try at one model.
-func recordAttempt(ctx context.Context, a rotation.Attempt) {
+func (c *recorder) recordAttempt(ctx context.Context, a rotation.Attempt) {
 	t := trailOf(ctx)
 	if t == nil {
 		return
@@ -137,7 +140,10 @@ func recordAttempt(ctx context.Context, a rotation.Attempt) {
 		Prompt: a.Usage.Prompt, Completion: a.Usage.Completion,
 	}
 	if a.Err != nil {
-		p.Status, p.Error = a.Err.Status, openai.Cut(a.Err.Error(), 1024)
+		p.Status = a.Err.Status
+		if c.content { // it may quote what was asked (contract U4)
+			p.Error = openai.Cut(a.Err.Error(), 1024)
+		}
 	}
 	t.Record(audit.Event{Provider: a.Target.Provider.Name, Model: openai.Cut(a.Target.Model, 256), Payload: p})
 }

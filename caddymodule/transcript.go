@@ -22,20 +22,20 @@ type transcript struct {
 	delta openai.Delta
 }
 
-// read takes in an answer, or an event of one. Of endpoints other than chat's it is
+// read takes in an answer, or an event of one, and reports whether delta is its. Of endpoints other than chat's it is
 // kept as it comes.
-func (t *transcript) read(ep openai.Endpoint, data []byte) {
+func (t *transcript) read(ep openai.Endpoint, data []byte) bool {
 	if len(data) == 0 {
-		return
+		return false
 	}
 	if ep != openai.Chat {
 		t.content = t.add(t.content, data)
-		return
+		return false
 	}
 	d := &t.delta
 	if err := d.Scan(data); err != nil {
 		t.broken = true
-		return
+		return false
 	}
 	if d.Whole { // instead of what came before
 		t.content, t.reasoning, t.calls = t.content[:0], t.reasoning[:0], false
@@ -47,6 +47,7 @@ func (t *transcript) read(ep openai.Endpoint, data []byte) {
 	if d.Finish != "" {
 		t.finish = d.Finish
 	}
+	return true
 }
 
 // hear takes in what a run says.
@@ -80,8 +81,7 @@ type overheard struct {
 // Next implements eventSource.
 func (o overheard) Next() (*rotation.Event, error) {
 	ev, err := o.Stream.Next()
-	if err == nil && !ev.Done {
-		o.x.said.read(o.endpoint, ev.Data)
+	if err == nil && !ev.Done && o.x.said.read(o.endpoint, ev.Data) {
 		o.x.piece("reasoning", o.x.said.delta.Reasoning, false)
 		o.x.piece("content", o.x.said.delta.Content, false)
 	}

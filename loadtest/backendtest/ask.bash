@@ -58,18 +58,24 @@ ready_mongodb() {
 	return 1
 }
 
-# Kafka: Metadata 0 and CreateTopics 2.
+# Kafka: Metadata 0, ListOffsets 1 and CreateTopics 2.
 kafka() { # PORT KEY VERSION BODY
 	local request
 	request=$(be16 "$2")$(be16 "$3")$(be32 1)ffff$4
 	exchange "$1" be "$(be32 $((${#request} / 2)))$request"
 }
 
+# ready_kafka wants three partitions that have a leader, and leaders that already act as such: those know where theirs ends.
 ready_kafka() {
-	local answer name partition='00000000000[0-2]0000000100000001000000010000000100000001' # no error, number, leader, replicas, in sync
-	name=$(be16 ${#topic})$(text $topic)
+	local answer name i ends='' last=ffffffffffffffff
+	local known='00000000000[0-2]0000000100000001000000010000000100000001' # no error, number, leader, replicas, in sync
+	local led='0000000[0-2]0000[0-9a-f]{32}'                                 # number, no error, time, offset
+	name=$(be16 ${#topic})$(text "$topic")
 	answer=$(kafka "$1" 3 0 "$(be32 1)$name") || return
-	if [[ $answer =~ 0000${name}00000003($partition){3}$ ]]; then
+	if [[ $answer =~ 0000${name}00000003($known){3}$ ]]; then
+		for i in 0 1 2; do ends+=$(be32 $i)$last; done
+		answer=$(kafka "$1" 2 1 "ffffffff$(be32 1)$name$(be32 3)$ends") || return
+		[[ $answer =~ ${name}00000003($led){3}$ ]]
 		return
 	fi
 	if [[ $answer == *"0003$name"* ]]; then # unknown

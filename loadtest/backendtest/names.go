@@ -113,27 +113,22 @@ func kafkaClient(brokers string, transport *kafkago.Transport) *kafkago.Client {
 	return &kafkago.Client{Addr: kafkago.TCP(strings.Split(brokers, ",")...), Timeout: patience, Transport: transport}
 }
 
+// makeTopic asks again until the time is over: just after its start the client may not know the controller. A broker hears of a
+// topic a little after the controller has made it, and leads its partitions a little later still.
 func makeTopic(ctx context.Context, client *kafkago.Client, topic string, partitions int) error {
-	r, err := client.CreateTopics(ctx, &kafkago.CreateTopicsRequest{Topics: []kafkago.TopicConfig{{
-		Topic: topic, NumPartitions: partitions, ReplicationFactor: -1, // as the brokers are set
-	}}})
-	if err != nil {
-		return err
-	}
-	if err := r.Errors[topic]; err != nil {
-		return err
-	}
-	// A broker hears of a topic a little after the controller has made it.
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
+	created := false
 	for {
-		answer, err := client.Metadata(ctx, &kafkago.MetadataRequest{Topics: []string{topic}})
-		if err != nil {
-			return err
+		var missing error
+		if !created {
+			missing = create(ctx, client, topic, partitions)
+			created = missing == nil
 		}
-		if missing := leaderless(answer, partitions); missing == nil {
-			return nil
-		} else if ctx.Err() != nil {
+		if created {
+			missing = useless(ctx, client, topic, partitions)
+		}
+		if missing == nil || ctx.Err() != nil {
 			return missing
 		}
 		select {
@@ -141,6 +136,52 @@ func makeTopic(ctx context.Context, client *kafkago.Client, topic string, partit
 		case <-ctx.Done():
 		}
 	}
+}
+
+func create(ctx context.Context, client *kafkago.Client, topic string, partitions int) error {
+	r, err := client.CreateTopics(ctx, &kafkago.CreateTopicsRequest{Topics: []kafkago.TopicConfig{{
+		Topic: topic, NumPartitions: partitions, ReplicationFactor: -1, // as the brokers are set
+	}}})
+	if err != nil {
+		return err
+	}
+	if err := r.Errors[topic]; !errors.Is(err, kafkago.TopicAlreadyExists) { // it does where an answer was lost
+		return err
+	}
+	return nil
+}
+
+// useless says which partition takes no messages yet, nil if each does.
+func useless(ctx context.Context, client *kafkago.Client, topic string, partitions int) error {
+	m, err := client.Metadata(ctx, &kafkago.MetadataRequest{Topics: []string{topic}})
+	if err != nil {
+		return err
+	}
+	if err := leaderless(m, partitions); err != nil {
+		return err
+	}
+	return idle(ctx, client, topic, partitions)
+}
+
+// idle says which partition's leader does not yet act as one, nil if each does. Only a leader knows where its partition ends.
+func idle(ctx context.Context, client *kafkago.Client, topic string, partitions int) error {
+	ask := make([]kafkago.OffsetRequest, partitions)
+	for i := range ask {
+		ask[i] = kafkago.LastOffsetOf(i)
+	}
+	r, err := client.ListOffsets(ctx, &kafkago.ListOffsetsRequest{Topics: map[string][]kafkago.OffsetRequest{topic: ask}})
+	if err != nil {
+		return err
+	}
+	if n := len(r.Topics[topic]); n != partitions {
+		return fmt.Errorf("%d of %d partitions answer", n, partitions)
+	}
+	for _, p := range r.Topics[topic] {
+		if p.Error != nil {
+			return fmt.Errorf("partition %d: %w", p.Partition, p.Error)
+		}
+	}
+	return nil
 }
 
 // leaderless says which partition has no leader yet, nil if each has.
