@@ -52,11 +52,13 @@ func (a *App) adminProviders(w http.ResponseWriter, r *http.Request, parts []str
 		if err := need(r, http.MethodPost); err != nil {
 			return err
 		}
+		a.tellReset(p, "")
 		p.Reset("")
 	case len(parts) == 4 && parts[1] == "keys" && parts[3] == "reset":
 		if err := need(r, http.MethodPost); err != nil {
 			return err
 		}
+		a.tellReset(p, parts[2])
 		if parts[2] == "" || !p.Reset(parts[2]) {
 			return apiError(http.StatusNotFound, "provider %s has no key %q", p.Name, parts[2])
 		}

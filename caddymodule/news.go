@@ -141,6 +141,21 @@ func (a *App) tellKey(ctx context.Context, at rotation.Attempt) {
 	a.recordKey(ctx, at, s)
 }
 
+// tellReset tells other machines, and those who come later, that an operator has made a
+// provider's keys well, or one of them.
+func (a *App) tellReset(p *rotation.Provider, key string) {
+	q, where := a.store.Quarantine(), quarantineName(p.Name, a.addresses[p.Name])
+	for _, k := range p.KeyStatuses(time.Now()) {
+		if k.ID == "" || key != "" && k.ID != key {
+			continue
+		}
+		q.Well(where, k.ID, "")
+		for model := range k.Models {
+			q.Well(where, k.ID, model)
+		}
+	}
+}
+
 func (a *App) recordKey(ctx context.Context, at rotation.Attempt, s audit.KeyState) {
 	e := audit.Event{Provider: at.Target.Provider.Name, Model: at.Target.Model, Payload: s}
 	if t := trailOf(ctx); t != nil {

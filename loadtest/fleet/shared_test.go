@@ -167,6 +167,14 @@ func TestTwoGateways(t *testing.T) {
 		until(t, 5*time.Second, "the other one knows", func() bool { return state(two) == "[{cooling}]" })
 		three := launch(t, env...)
 		until(t, 5*time.Second, "one that starts later knows", func() bool { return state(three) == "[{cooling}]" })
+		res, err := two.client.Post(two.admin+"/ai_gateway/providers/limited/reset", "application/json", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		for _, p := range []*process{one, two, three, launch(t, env...)} {
+			until(t, 5*time.Second, "an operator's reset reaches all", func() bool { return state(p) == "[{healthy}]" })
+		}
 	})
 
 	t.Run("limits count over both", func(t *testing.T) {
