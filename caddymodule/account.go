@@ -2,10 +2,10 @@ package caddymodule
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,15 +103,11 @@ func (x *exchange) register() {
 	got := x.h.app.store.Admit(x.r.Context(), state.Admission{Limits: []state.Limit{limitOf("register:"+x.address(), l.N, time.Duration(l.Window))}})
 	x.showLimit(&got)
 	if got.Refused {
-		metrics.refusals.WithLabelValues("register").Inc()
-		e := openai.RateLimited(got.Retry, "Too many registrations from your address. Try again in %s.", rounded(got.Retry))
-		e.Class = openai.ClassPolicy
-		x.fail(e)
+		x.refuseLimit("register", openai.RateLimited(got.Retry, "Too many registrations from your address. Try again in %s.", rounded(got.Retry)))
 		return
 	}
 	if got.Closed {
-		metrics.refusals.WithLabelValues("store").Inc()
-		x.fail(openai.Unavailable(time.Second, "The gateway's shared state cannot be reached. Try again shortly."))
+		x.refuseClosed()
 		return
 	}
 	var in struct {
@@ -140,14 +136,18 @@ func (a *App) createUser(ctx context.Context, name string) (made tokenAnswer, er
 	if len(a.Tokens[name]) > 0 { // nobody is to be taken for somebody whom the configuration names
 		return made, users.ErrTaken
 	}
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	token, hash := users.NewToken()
-	u := users.User{ID: users.NewUserID(), Name: name, Created: now}
-	t := users.Token{Hash: hash, ID: users.NewTokenID(), Created: now}
+	token, t := freshToken()
+	u := users.User{ID: users.NewUserID(), Name: name, Created: t.Created}
 	if err := a.people.store.Create(ctx, u, t); err != nil {
 		return made, err
 	}
-	return tokenAnswer{u.ID, name, t.ID, token, now}, nil
+	return tokenAnswer{u.ID, name, t.ID, token, t.Created}, nil
+}
+
+// freshToken makes a token, and what the users' store keeps of it.
+func freshToken() (token string, t users.Token) {
+	token, hash := users.NewToken()
+	return token, users.Token{Hash: hash, ID: users.NewTokenID(), Created: time.Now().UTC().Truncate(time.Millisecond)}
 }
 
 // failUsers answers with what is wrong with a user or a token.
@@ -292,11 +292,8 @@ func (x *exchange) listTokens() {
 	if !x.registered() {
 		return
 	}
-	var tokens []users.Token
-	if !x.change(func(ctx context.Context) (err error) {
-		tokens, err = x.h.app.people.store.Tokens(ctx, x.userName, x.user)
-		return err
-	}) {
+	tokens, ok := x.tokens()
+	if !ok {
 		return
 	}
 	list := []tokenOf{}
@@ -304,6 +301,15 @@ func (x *exchange) listTokens() {
 		list = append(list, tokenOf{"user.token", t.ID, t.Created, t.ID == x.caller.TokenID})
 	}
 	x.json(listOf(list))
+}
+
+// tokens are the caller's; !ok when that was answered with an error.
+func (x *exchange) tokens() (all []users.Token, ok bool) {
+	ok = x.change(func(ctx context.Context) (err error) {
+		all, err = x.h.app.people.store.Tokens(ctx, x.userName, x.user)
+		return err
+	})
+	return all, ok
 }
 
 // addToken gives the caller a further token (POST /v1/user/tokens).
@@ -317,8 +323,7 @@ func (x *exchange) addToken() {
 }
 
 func (x *exchange) newToken() (made tokenAnswer, ok bool) {
-	token, hash := users.NewToken()
-	t := users.Token{Hash: hash, ID: users.NewTokenID(), Created: time.Now().UTC().Truncate(time.Millisecond)}
+	token, t := freshToken()
 	ok = x.change(func(ctx context.Context) error {
 		return x.h.app.people.store.AddToken(ctx, x.userName, x.user, t)
 	})
@@ -350,18 +355,11 @@ func (x *exchange) rotateToken(id string) {
 	if !x.registered() {
 		return
 	}
-	var tokens []users.Token
-	if !x.change(func(ctx context.Context) (err error) {
-		tokens, err = x.h.app.people.store.Tokens(ctx, x.userName, x.user)
-		return err
-	}) {
+	tokens, ok := x.tokens()
+	if !ok {
 		return
 	}
-	found := false
-	for _, t := range tokens {
-		found = found || t.ID == id
-	}
-	if !found {
+	if !slices.ContainsFunc(tokens, func(t users.Token) bool { return t.ID == id }) {
 		x.failUsers(users.ErrUnknown)
 		return
 	}
@@ -373,13 +371,9 @@ func (x *exchange) rotateToken(id string) {
 
 // respond sends a JSON document with a status.
 func (x *exchange) respond(status int, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // the types above cannot fail
-	}
 	x.status = status
 	x.w.Header().Set("Cache-Control", "no-store")
-	x.answer(body)
+	x.json(v)
 }
 
 func listOf[T any](data []T) any {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 
 	"github.com/universal-ai-gateway/magicproxy/audit"
 	"github.com/universal-ai-gateway/magicproxy/state"
@@ -36,13 +35,9 @@ func (a *App) adminSessions(w http.ResponseWriter, r *http.Request, rest []strin
 	if err := need(r, http.MethodGet); err != nil {
 		return err
 	}
-	limit := 100
-	if v := r.URL.Query().Get("limit"); v != "" {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 || n > 1000 {
-			return apiError(http.StatusBadRequest, "limit: expected 1 to 1000, not %q", v)
-		}
-		limit = n
+	limit, err := pageSize(r)
+	if err != nil {
+		return err
 	}
 	lister, ok := a.store.Sessions().(state.Lister)
 	if !ok {

@@ -138,14 +138,23 @@ func (a *App) adminUsers(w http.ResponseWriter, r *http.Request, rest []string) 
 	return apiError(http.StatusNotFound, "unknown path %s", r.URL.Path)
 }
 
+// pageSize is how many a listing is to hold: the query's limit, 1 to 1000, or 100.
+func pageSize(r *http.Request) (int, error) {
+	v := r.URL.Query().Get("limit")
+	if v == "" {
+		return 100, nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > 1000 {
+		return 0, apiError(http.StatusBadRequest, "limit: expected 1 to 1000, not %q", v)
+	}
+	return n, nil
+}
+
 func (a *App) adminListUsers(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
-	limit := 100
-	if v := r.URL.Query().Get("limit"); v != "" {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 || n > 1000 {
-			return apiError(http.StatusBadRequest, "limit: expected 1 to 1000, not %q", v)
-		}
-		limit = n
+	limit, err := pageSize(r)
+	if err != nil {
+		return err
 	}
 	all, err := a.people.store.List(ctx, r.URL.Query().Get("after"), limit)
 	if err != nil {
@@ -239,8 +248,7 @@ func (a *App) adminAddToken(ctx context.Context, w http.ResponseWriter, r *http.
 	if err != nil {
 		return a.adminUsersError(err)
 	}
-	token, hash := users.NewToken()
-	t := users.Token{Hash: hash, ID: users.NewTokenID(), Created: time.Now().UTC().Truncate(time.Millisecond)}
+	token, t := freshToken()
 	if err := a.people.store.AddToken(ctx, u.Name, u.ID, t); err != nil {
 		return a.adminUsersError(err)
 	}

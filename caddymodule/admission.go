@@ -124,17 +124,26 @@ func (x *exchange) admit(chain *rotation.Chain, cacheKey string) (state.Admitted
 	x.showLimit(&got)
 	switch {
 	case got.Refused:
-		metrics.refusals.WithLabelValues("rate_limit").Inc()
-		e := openai.RateLimited(got.Retry, "Rate limit reached: %d requests per %s. Try again in %s.", got.Limit.N, got.Limit.Window, rounded(got.Retry))
-		e.Class = openai.ClassPolicy
-		x.fail(e)
+		x.refuseLimit("rate_limit", openai.RateLimited(got.Retry, "Rate limit reached: %d requests per %s. Try again in %s.", got.Limit.N, got.Limit.Window, rounded(got.Retry)))
 		return got, false
 	case got.Closed:
-		metrics.refusals.WithLabelValues("store").Inc()
-		x.fail(openai.Unavailable(time.Second, "The gateway's shared state cannot be reached. Try again shortly."))
+		x.refuseClosed()
 		return got, false
 	}
 	return got, true
+}
+
+// refuseLimit answers whoever a limit of ours holds back; reason is the metric's.
+func (x *exchange) refuseLimit(reason string, e *openai.Error) {
+	metrics.refusals.WithLabelValues(reason).Inc()
+	e.Class = openai.ClassPolicy
+	x.fail(e)
+}
+
+// refuseClosed answers where limits cannot be counted and are not to be passed uncounted.
+func (x *exchange) refuseClosed() {
+	metrics.refusals.WithLabelValues("store").Inc()
+	x.fail(openai.Unavailable(time.Second, "The gateway's shared state cannot be reached. Try again shortly."))
 }
 
 // showLimit tells the client where it stands (contract R3).

@@ -17,7 +17,8 @@ func init() {
 
 // Handler answers OpenAI's API: /v1/chat/completions, /v1/completions,
 // /v1/embeddings, /v1/responses and /v1/models, and beside it the sessions of agents
-// at /v1/sessions and users' own affairs at /v1/user and /v1/auth/register. Every other path that reaches it is answered with OpenAI's 404.
+// at /v1/sessions and users' own affairs at /v1/user and /v1/auth/register. Every other
+// path that reaches it is answered with OpenAI's 404.
 //
 // It sets these placeholders:
 //

@@ -35,16 +35,13 @@ func (x *exchange) models(id string) {
 		x.json(x.modelOf(id))
 		return
 	}
-	list := struct {
-		Object string  `json:"object"`
-		Data   []model `json:"data"`
-	}{"list", []model{}}
+	list := []model{}
 	for _, name := range app.names() {
 		if x.allowed(name) {
-			list.Data = append(list.Data, x.modelOf(name))
+			list = append(list, x.modelOf(name))
 		}
 	}
-	x.json(list)
+	x.json(listOf(list))
 }
 
 func (x *exchange) json(v any) {

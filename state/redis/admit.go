@@ -62,15 +62,8 @@ func (s *Store) Admit(ctx context.Context, a state.Admission) state.Admitted {
 	if len(a.Limits) == 0 && a.Chain == "" && a.Cache == "" {
 		return state.Admitted{}
 	}
-	s.begin()
-	patience := s.breaker.patience()
-	if !s.breaker.up() || s.flights.stalled(patience) {
-		return s.alone(a)
-	}
-	p := passengers.Get().(*passenger)
-	p.ask = a
-	s.board(p)
-	if !s.wait(ctx, p, patience) {
+	p := s.travel(ctx, a, nil, nil)
+	if p == nil {
 		return s.alone(a)
 	}
 	got, err := p.got, p.err
@@ -84,15 +77,8 @@ func (s *Store) Admit(ctx context.Context, a state.Admission) state.Admitted {
 // not answered in time; if the script then runs after all, late is called, unless it is
 // nil.
 func (s *Store) run(ctx context.Context, script *goredis.Script, late func(), keys []string, args ...any) (reply any, err error) {
-	s.begin()
-	patience := s.breaker.patience()
-	if !s.breaker.up() || s.flights.stalled(patience) {
-		return nil, errAway
-	}
-	p := passengers.Get().(*passenger)
-	p.own, p.late = &scripted{script: script, keys: keys, args: args}, late
-	s.board(p)
-	if !s.wait(ctx, p, patience) {
+	p := s.travel(ctx, state.Admission{}, &scripted{script: script, keys: keys, args: args}, late)
+	if p == nil {
 		return nil, errAway
 	}
 	reply, err = p.reply, p.err
@@ -100,10 +86,28 @@ func (s *Store) run(ctx context.Context, script *goredis.Script, late func(), ke
 	return reply, err
 }
 
+// travel takes the next flight with an admission or a script; late is a passenger's. It
+// returns the passenger once the flight has settled it, for the caller to leave, or nil
+// when Redis is away or has not answered in time.
+func (s *Store) travel(ctx context.Context, ask state.Admission, own *scripted, late func()) *passenger {
+	s.begin()
+	patience := s.breaker.patience()
+	if !s.breaker.up() || s.flights.stalled(patience) {
+		return nil
+	}
+	p := passengers.Get().(*passenger)
+	p.ask, p.own, p.late = ask, own, late
+	s.board(p)
+	if !s.wait(ctx, p, patience) {
+		return nil
+	}
+	return p
+}
+
 // wait waits for p to be settled; false once it has been patient, then p is the flight's.
-// It is patient with the flight
-// under way, not with how long it takes to get on one. A busy machine has long queues, and
-// timers that are late; so may the answer be, which is not Redis's fault.
+// It is patient with the flight under way, not with how long it takes to get on one. A
+// busy machine has long queues, and timers that are late; so may the answer be, which is
+// not Redis's fault.
 func (s *Store) wait(ctx context.Context, p *passenger, patience time.Duration) bool {
 	from := time.Now()
 	last, due := from.Add(max(patience, maxPatience)), from.Add(patience)
