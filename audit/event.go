@@ -134,7 +134,8 @@ type Answer struct {
 	Seconds float64 `json:"seconds"`
 	Bytes   int     `json:"bytes"` // of the body that was sent
 
-	// Content and Reasoning are empty unless content is recorded.
+	// Content and Reasoning are empty unless content is recorded. The reasoning may be
+	// more than the client has seen (contract S3).
 	Content   string `json:"content,omitempty"`
 	Reasoning string `json:"reasoning,omitempty"`
 }
@@ -156,6 +157,10 @@ type Error struct {
 	Code    string  `json:"code,omitempty"`
 	Message string  `json:"message,omitempty"`
 	Seconds float64 `json:"seconds"`
+
+	// Unrecorded counts callers who were not let in before this one, and left no event:
+	// there were too many.
+	Unrecorded int64 `json:"unrecorded,omitempty"`
 }
 
 // SessionStart is the payload of TypeSessionStart.

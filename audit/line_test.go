@@ -100,7 +100,7 @@ func payloads(text string) []Payload {
 		Chunk{Kind: text, Bytes: 1, Text: text, Hidden: true},
 		Answer{Finish: text, Status: 1, Target: text, Cached: true, Seconds: 1, Bytes: 1, Content: text, Reasoning: text},
 		Usage{Prompt: 1, Completion: 2, Total: 3, Attempts: 4, Turns: 5, ToolCalls: 6},
-		Error{Status: 1, Class: text, Code: text, Message: text, Seconds: 1},
+		Error{Status: 1, Class: text, Code: text, Message: text, Seconds: 1, Unrecorded: 7},
 		SessionStart{New: true},
 		SessionEnd{Phase: 1, Steps: 2},
 		KeyState{Key: text, State: text, Cause: text, Until: text},

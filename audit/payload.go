@@ -208,6 +208,7 @@ func (p Error) AppendJSON(dst []byte) []byte {
 	m.optional("code", p.Code, maxName)
 	m.optional("message", p.Message, maxNote)
 	m.seconds("seconds", p.Seconds)
+	m.positive("unrecorded", p.Unrecorded)
 	return m.end()
 }
 

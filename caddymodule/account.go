@@ -70,7 +70,9 @@ func (x *exchange) document(v any) bool {
 	body, err := io.ReadAll(io.LimitReader(x.r.Body, maxAccountBody+1))
 	switch {
 	case err != nil:
-		x.failBody(err)
+		if e := x.unread(err); e != nil {
+			x.fail(e)
+		}
 		return false
 	case len(body) > maxAccountBody:
 		x.fail(openai.TooLarge(maxAccountBody))
@@ -171,7 +173,7 @@ func (x *exchange) failUsers(err error) {
 
 // me says who calls (GET /v1/user/me).
 func (x *exchange) me() {
-	if !x.identify() {
+	if !x.identify() || !x.admitted() {
 		return
 	}
 	type me struct {

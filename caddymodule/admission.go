@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -114,13 +115,17 @@ func (x *exchange) address() string {
 func (x *exchange) admit(chain *rotation.Chain, cacheKey string) (state.Admitted, bool) {
 	var room [4]state.Limit
 	a := state.Admission{Limits: x.limits(room[:0]), Cache: cacheKey}
-	if chain.Rotates() {
+	if chain != nil && chain.Rotates() {
 		a.Chain = chain.Name
 	}
 	if len(a.Limits) == 0 && a.Chain == "" && a.Cache == "" {
 		return state.Admitted{}, true
 	}
-	got := x.h.app.store.Admit(x.r.Context(), a)
+	ctx := x.r.Context()
+	if ctx.Err() != nil { // what was begun counts all the same
+		ctx = context.WithoutCancel(ctx)
+	}
+	got := x.h.app.store.Admit(ctx, a)
 	x.showLimit(&got)
 	switch {
 	case got.Refused:
@@ -131,6 +136,13 @@ func (x *exchange) admit(chain *rotation.Chain, cacheKey string) (state.Admitted
 		return got, false
 	}
 	return got, true
+}
+
+// admitted counts a request that needs nothing of the store but room under its limits.
+// false: it has been refused.
+func (x *exchange) admitted() bool {
+	_, ok := x.admit(nil, "")
+	return ok
 }
 
 // refuseLimit answers whoever a limit of ours holds back; reason is the metric's.

@@ -188,8 +188,9 @@ var journals = caddy.NewUsagePool()
 // journal is a directory's log. It is opened when it is first needed: Provision must
 // not write, and Caddy starts apps in any order.
 type journal struct {
-	dir    string
-	logger *zap.Logger
+	dir       string
+	logger    *zap.Logger
+	strangers *strangers
 
 	mu     sync.Mutex
 	log    *audit.Log
@@ -272,6 +273,7 @@ func (j *journal) drop(c *claim) {
 type recorder struct {
 	sink, dir       string
 	content, chunks bool
+	strangers       *strangers
 	open            func() (*audit.Log, error)
 }
 
@@ -313,7 +315,7 @@ func (a *App) provisionAudit(ctx caddy.Context, repl *caddy.Replacer) error {
 	if c.MaxBytes != 0 && (c.MaxBytes < minJournal || c.MaxBytes > maxJournal) {
 		return fmt.Errorf("journal: a size of %d bytes is not between 1MiB and 1PiB", c.MaxBytes)
 	}
-	v, _ := journals.LoadOrStore(dir, &journal{dir: dir, logger: caddy.Log().Named("ai_gateway.audit")})
+	v, _ := journals.LoadOrStore(dir, &journal{dir: dir, logger: caddy.Log().Named("ai_gateway.audit"), strangers: newStrangers()})
 	j, mine := v.(*journal), &claim{c.MaxBytes, sink}
 	a.release = append(a.release, func() error {
 		j.drop(mine)
@@ -321,7 +323,7 @@ func (a *App) provisionAudit(ctx caddy.Context, repl *caddy.Replacer) error {
 		return err
 	})
 	a.recorder = &recorder{
-		sink: sink.CaddyModule().ID.Name(), dir: dir, content: c.Content, chunks: c.Chunks,
+		sink: sink.CaddyModule().ID.Name(), dir: dir, content: c.Content, chunks: c.Chunks, strangers: j.strangers,
 		open: sync.OnceValues(func() (*audit.Log, error) { return j.open(mine) }),
 	}
 	return nil

@@ -10,8 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -241,6 +243,102 @@ func TestAuditChunks(t *testing.T) {
 	if got := pieces(agent); !strings.Contains(got, "Well.") || !strings.Contains(got, "Three.") {
 		t.Errorf("%s", got)
 	}
+}
+
+// Reasoning that the client is not to see goes to the record, as contract S3 says, and
+// not to the client.
+//
+// contract: S3, U4
+func TestAuditOfTheUnseen(t *testing.T) {
+	u := newUpstream(t)
+	dir := t.TempDir()
+	g := start(t, config{global: fmt.Sprintf(`
+		audit file %q {
+			content on
+		}
+		provider up openai {
+			base_url %s
+		}
+		agent open {
+			model up/m
+		}
+		agent closed {
+			model up/m
+			reasoning hide
+		}`, dir, u.base()), handler: "auth off"})
+	u.when("", streams("stop", thinks("Before."), `{"content":"Said."}`, thinks("Behind.")))
+	for _, agent := range []string{"open", "closed"} {
+		for _, stream := range []bool{true, false} {
+			a := g.chat(agent, stream).want(t, 200)
+			if strings.Contains(a.body, "Behind.") || strings.Contains(a.body, "Before.") != (agent == "open") {
+				t.Errorf("%s", a.body)
+			}
+			id := a.Header.Get("X-Request-Id")
+			eventually(t, "it is recorded", func() bool { return strings.Contains(types(of(g.events(dir), id)), "answer") })
+			for _, e := range of(g.events(dir), id) {
+				if e.Type == "answer" && (e.Payload["reasoning"] != "Before.\n\nBehind." && e.Payload["reasoning"] != "Before.Behind." || e.Payload["content"] != "Said.") {
+					t.Errorf("%s, stream %t: %v", agent, stream, e.Payload)
+				}
+			}
+		}
+	}
+}
+
+// Those who are not let in leave a trace, and not one each.
+//
+// contract: U3
+func TestStrangersLeaveRoom(t *testing.T) {
+	u := newUpstream(t)
+	dir := t.TempDir()
+	g := start(t, config{global: fmt.Sprintf("audit file %q\ntoken ann ann-secret\nprovider up openai {\nbase_url %s\n}", dir, u.base())})
+	for range 25 {
+		g.chat("up/m", false, bearer("wrong")...).want(t, 401)
+	}
+	g.do(http.MethodPost, "/v1/auth/register", `{"username":"x"}`).want(t, 403)
+	for range 15 { // whoever is known is recorded always
+		g.chat("nobody/m", false, bearer("ann-secret")...).want(t, 404)
+	}
+	var known, unknown int
+	for _, e := range g.events(dir) {
+		if e.UserID == "ann" {
+			known++
+		} else {
+			unknown++
+		}
+	}
+	if known != 15 || unknown != strangersByAddress {
+		t.Errorf("recorded: %d of who is known, %d of who is not", known, unknown)
+	}
+}
+
+func TestStrangers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStrangers()
+		admit := func(address string, n int) (recorded int, unrecorded int64) {
+			for range n {
+				if before, ok := s.admit(t.Context(), address); ok {
+					recorded++
+					unrecorded += before
+				}
+			}
+			return recorded, unrecorded
+		}
+		if got, _ := admit("loud", 1000); got != strangersByAddress {
+			t.Errorf("of one: %d", got)
+		}
+		got, unrecorded := 0, int64(0)
+		for i := range 100 {
+			n, before := admit(strconv.Itoa(i), 1)
+			got, unrecorded = got+n, unrecorded+before
+		}
+		if got != strangersInAll-strangersByAddress || unrecorded != 990 {
+			t.Errorf("of all: %d, of which the first says that there were %d", got, unrecorded)
+		}
+		time.Sleep(strangersWindow) // synctest's clock
+		if got, unrecorded := admit("loud", 1); got != 1 || unrecorded != 50 {
+			t.Errorf("a minute later: %d, %d", got, unrecorded)
+		}
+	})
 }
 
 // contract: U3

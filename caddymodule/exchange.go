@@ -46,6 +46,7 @@ type exchange struct {
 
 	user     string        // an id that is never another's
 	userName string        // what people call it
+	known    bool          // it has been let in
 	caller   *users.Caller // if the store of users knows it
 	place    string        // what it occupies among the running, if anything
 
@@ -148,34 +149,20 @@ func (x *exchange) complete(ep openai.Endpoint) {
 	if !x.acceptable() || !x.identify() || !x.occupy() {
 		return
 	}
-	body, ok := x.body()
-	if !ok {
-		return
+	req, e := x.read(ep)
+	if e == nil && !x.left {
+		e = x.choose(req)
 	}
-	req, e := openai.ParseRequest(ep, body)
-	if e != nil {
-		x.model = openai.PeekModel(body)
-		x.fail(e)
-		return
-	}
-	x.model = req.Model
-	switch {
-	case !x.h.app.has(req.Model):
-		x.fail(openai.ModelNotFound(openai.Cut(req.Model, 128)))
-		return
-	case !x.allowed(req.Model):
-		x.fail(openai.NotAllowed(req.Model))
-		return
-	}
-	x.agent = x.h.app.agents[req.Model]
-	var chain *rotation.Chain
-	if x.agent != nil {
-		if chain = x.agent.Chain; req.Endpoint != openai.Chat {
-			x.fail(openai.InvalidRequest("model", "The model `%s` is an agent, and answers only %s.", openai.Cut(req.Model, 128), prefix+openai.Chat.Path()))
-			return
+	if e != nil || x.left {
+		// It counts like any other, or asking for nonsense would be free (security X12).
+		if x.admitted() && !x.left {
+			x.fail(e)
 		}
-	} else {
-		chain = x.h.app.table.Lookup(req.Model)
+		return
+	}
+	chain := x.h.app.table.Lookup(req.Model)
+	if x.agent != nil {
+		chain = x.agent.Chain
 	}
 	x.cacheAs = x.cacheKey(req)
 	admitted, ok := x.admit(chain, x.cacheAs)
@@ -218,6 +205,37 @@ func (x *exchange) complete(ep openai.Endpoint) {
 		x.keepAnswer(answer.Body)
 	}
 	x.answer(answer.Body)
+}
+
+// read reads the request to its end. The error is what is wrong with it; there is none if
+// the client has left.
+func (x *exchange) read(ep openai.Endpoint) (*openai.Request, *openai.Error) {
+	body, e := x.body()
+	if e != nil || x.left {
+		return nil, e
+	}
+	req, e := openai.ParseRequest(ep, body)
+	if e != nil {
+		x.model = openai.PeekModel(body)
+		return nil, e
+	}
+	x.model = req.Model
+	return req, nil
+}
+
+// choose finds out whether the caller may have the model, and notes the agent, if it is
+// one.
+func (x *exchange) choose(req *openai.Request) *openai.Error {
+	switch {
+	case !x.h.app.has(req.Model):
+		return openai.ModelNotFound(openai.Cut(req.Model, 128))
+	case !x.allowed(req.Model):
+		return openai.NotAllowed(req.Model)
+	}
+	if x.agent = x.h.app.agents[req.Model]; x.agent != nil && req.Endpoint != openai.Chat {
+		return openai.InvalidRequest("model", "The model `%s` is an agent, and answers only %s.", openai.Cut(req.Model, 128), prefix+openai.Chat.Path())
+	}
+	return nil
 }
 
 // overhears reports whether anybody wants to know what is said.
@@ -318,7 +336,7 @@ func (x *exchange) acceptable() bool {
 // body reads the request's body to its end before anything is dialled: while it
 // is still coming, an upstream's early answer could cut off our own
 // (golang/go#40747).
-func (x *exchange) body() ([]byte, bool) {
+func (x *exchange) body() ([]byte, *openai.Error) {
 	from := time.Now()
 	defer func() { x.reading = time.Since(from) }()
 	const trust = 64 << 10 // of a length that is only announced
@@ -332,32 +350,30 @@ func (x *exchange) body() ([]byte, bool) {
 		b = b[:len(b)+n]
 		switch {
 		case int64(len(b)) > x.h.MaxBody:
-			x.fail(openai.TooLarge(x.h.MaxBody))
-			return nil, false
+			return nil, openai.TooLarge(x.h.MaxBody)
 		case err == io.EOF:
-			return b, true
+			return b, nil
 		case err != nil:
-			x.failBody(err)
-			return nil, false
+			return nil, x.unread(err)
 		case len(b) == cap(b):
 			b = slices.Grow(b, len(b))
 		}
 	}
 }
 
-// failBody answers a request whose body could not be read to its end.
-func (x *exchange) failBody(err error) {
+// unread says why a body could not be read to its end; nil if the client has left.
+func (x *exchange) unread(err error) *openai.Error {
 	tooLarge, ok := errors.AsType[*http.MaxBytesError](err)
 	switch {
 	case ok: // request_body of Caddy's
-		x.fail(openai.TooLarge(tooLarge.Limit))
+		return openai.TooLarge(tooLarge.Limit)
 	case errors.Is(err, os.ErrDeadlineExceeded): // read_body of Caddy's servers; it ends the context as well
-		x.fail(openai.RequestTimeout())
+		return openai.RequestTimeout()
 	case x.r.Context().Err() != nil:
 		x.left = true
-	default:
-		x.fail(openai.InvalidRequest("", "The request body could not be read to its end."))
+		return nil
 	}
+	return openai.InvalidRequest("", "The request body could not be read to its end.")
 }
 
 // headerText percent-encodes what is not ASCII: a model's id may be any text, and

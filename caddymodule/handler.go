@@ -54,8 +54,8 @@ type Handler struct {
 	// MaxBody bounds request bodies, in bytes. Default 20 MiB.
 	MaxBody int64 `json:"max_body,omitempty"`
 
-	// RateLimits bound the requests of a caller to models. All of them must have
-	// room. Default: none.
+	// RateLimits bound the requests of a caller to models, and to its own account. All of
+	// them must have room. Default: none.
 	RateLimits []RateLimit `json:"rate_limits,omitempty"`
 
 	// Concurrency bounds the requests of a caller that are under way at the same

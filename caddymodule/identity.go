@@ -17,6 +17,11 @@ import (
 // identify finds out who calls. An earlier handler's word is taken; else a token
 // is needed, or none must be wrong (security X2).
 func (x *exchange) identify() bool {
+	x.known = x.authenticate()
+	return x.known
+}
+
+func (x *exchange) authenticate() bool {
 	const userID = "http.auth.user.id"
 	if id, ok := x.repl.GetString(userID); ok && id != "" {
 		x.user, x.userName = id, id
@@ -102,9 +107,11 @@ func (x *exchange) ownKeys() *rotation.OwnKeys {
 	return rotation.NewOwnKeys(secrets)
 }
 
-// registered requires a caller that the store of users knows.
+// registered requires a caller that the store of users knows, and within limits
+// (security X12). Whoever uses a stolen token up must not keep its owner from revoking
+// it: what is taken away is not counted.
 func (x *exchange) registered() bool {
-	if !x.identify() {
+	if !x.identify() || x.r.Method != http.MethodDelete && !x.admitted() {
 		return false
 	}
 	if x.caller == nil {

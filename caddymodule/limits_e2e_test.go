@@ -1,6 +1,9 @@
 package caddymodule
 
 import (
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -54,6 +57,72 @@ func TestRateLimit(t *testing.T) {
 			base_url ` + u.base() + `
 		}`, handler: "rate_limit 3 1h\nkeep_alive 3s"})
 	g.chat("up/m", false, ann...).want(t, 429)
+}
+
+// Whatever a caller asks for counts, once it is known who it is; and so do its own
+// affairs, but for taking something away.
+//
+// security: X12
+func TestNothingIsFree(t *testing.T) {
+	u := newUpstream(t)
+	c := userConfig(t, u, "register 100 1h\nrate_limit 2 45m\nmax_body 2KiB\nallow up/*")
+	t.Setenv("TEST_UP_KEY", "up-key")
+	g := start(t, c)
+	chat := func(body string) func(ann []string) int {
+		return func(ann []string) int { return g.do(http.MethodPost, "/v1/chat/completions", body, ann...).StatusCode }
+	}
+	send := func(method, path, body string) func(ann []string) int {
+		return func(ann []string) int { return g.do(method, path, body, ann...).StatusCode }
+	}
+	for i, tt := range []struct {
+		name  string
+		first int
+		ask   func(ann []string) int
+	}{
+		{"no JSON", 400, chat("{")},
+		{"no messages", 400, chat(`{"model":"up/m"}`)},
+		{"unknown model", 404, chat(chatBody("nobody/m", false))},
+		{"not allowed", 403, chat(chatBody("helper", false))},
+		{"too large", 413, func(ann []string) int { // its length is not announced
+			return g.open(http.MethodPost, "/v1/chat/completions", io.MultiReader(strings.NewReader(strings.Repeat(" ", 4<<10))), ann...).StatusCode
+		}},
+		{"me", 200, send(http.MethodGet, "/v1/user/me", "")},
+		{"keys", 200, send(http.MethodGet, "/v1/user/keys", "")},
+		{"a key", 201, send(http.MethodPost, "/v1/user/keys", `{"provider":"up","key":"mine"}`)},
+		{"a bad key", 400, send(http.MethodPost, "/v1/user/keys", `{`)},
+		{"tokens", 200, send(http.MethodGet, "/v1/user/tokens", "")},
+		{"a token", 201, send(http.MethodPost, "/v1/user/tokens", "")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			made := g.register(fmt.Sprintf("ann%d", i))
+			ann := bearer(made.Token)
+			for n, want := range []int{tt.first, tt.first, 429, 429} {
+				if got := tt.ask(ann); got != want {
+					t.Errorf("request %d: %d, want %d", n+1, got, want)
+				}
+			}
+			g.chat("up/m", false, ann...).want(t, 429)
+			g.do(http.MethodDelete, "/v1/user/tokens/"+made.TokenID, "", ann...).want(t, 200)
+			g.chat("up/m", false, ann...).want(t, 401)
+		})
+	}
+	t.Run("a client that leaves", func(t *testing.T) {
+		ann := bearer(g.register("leaver").Token)
+		ended := func() int { return strings.Count(g.logged(), `"uri":"/v1/chat/completions"`) }
+		before := ended()
+		for range 2 {
+			conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", g.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n%s: %s\r\nContent-Length: 100\r\n\r\n{", ann[0], ann[1])
+			if cerr := conn.Close(); err != nil || cerr != nil {
+				t.Fatal(err, cerr)
+			}
+		}
+		eventually(t, "both have ended", func() bool { return ended() == before+2 })
+		g.chat("up/m", false, ann...).want(t, 429)
+	})
 }
 
 // Several limits hold all at once, those by address for everybody.

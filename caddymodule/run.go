@@ -67,11 +67,11 @@ func (x *exchange) streamRun(run *agentruntime.Run, a *openai.Completion, usage 
 			return
 		}
 		x.pieceOf(&ev)
-		if ev.Hidden {
-			continue
-		}
 		if overhears {
 			x.said.hear(&ev)
+		}
+		if ev.Hidden {
+			continue
 		}
 		buf = buf[:0]
 		if !x.stream.Committed() && x.trace.Target != nil {
@@ -118,6 +118,7 @@ func appendComment(dst []byte, text string) []byte {
 func (x *exchange) collectRun(run *agentruntime.Run, a *openai.Completion, keep func()) {
 	var m openai.Message
 	var content, reasoning strings.Builder
+	overhears := x.overhears()
 	for ev, err := range run.Events() {
 		if err != nil {
 			keep()
@@ -126,6 +127,9 @@ func (x *exchange) collectRun(run *agentruntime.Run, a *openai.Completion, keep 
 		}
 		x.pieceOf(&ev)
 		if ev.Hidden {
+			if overhears {
+				x.said.hear(&ev)
+			}
 			continue
 		}
 		switch ev.Kind {
@@ -144,7 +148,7 @@ func (x *exchange) collectRun(run *agentruntime.Run, a *openai.Completion, keep 
 	m.Content, m.Reasoning = content.String(), reasoning.String()
 	a.Choices = []openai.Message{m}
 	body := a.AppendJSON(nil)
-	if x.said.finish = m.FinishReason; x.overhears() {
+	if x.said.finish = m.FinishReason; overhears {
 		x.said.read(openai.Chat, body)
 		x.keepAnswer(body)
 	}

@@ -48,21 +48,28 @@ func (x *exchange) recordRequest(req *openai.Request) {
 // recordEnd records how the exchange has ended.
 func (x *exchange) recordEnd() {
 	answered := x.failure == nil && !x.left
+	var unrecorded int64
 	if x.trail == nil {
 		if answered || x.endpoint == "unknown" {
 			return
 		}
-		x.blaze() // a refused caller leaves a trace, too
-	}
-	if x.trail == nil {
-		return
+		if x.h.app.recorder.log() == nil {
+			return
+		}
+		if !x.known { // leaves a trace, too, within bounds
+			var ok bool
+			if unrecorded, ok = x.h.app.recorder.strangers.admit(x.r.Context(), x.address()); !ok {
+				return
+			}
+		}
+		x.blaze()
 	}
 	model := x.logModel()
 	switch e := x.failure; {
 	case x.left:
-		x.trail.Record(audit.Event{Model: model, Payload: audit.Error{Status: statusClientLeft, Class: x.outcome(), Seconds: x.took.Seconds()}})
+		x.trail.Record(audit.Event{Model: model, Payload: audit.Error{Status: statusClientLeft, Class: x.outcome(), Seconds: x.took.Seconds(), Unrecorded: unrecorded}})
 	case e != nil:
-		p := audit.Error{Status: e.Status, Class: x.outcome(), Code: openai.Cut(e.Code, 64), Seconds: x.took.Seconds()}
+		p := audit.Error{Status: e.Status, Class: x.outcome(), Code: openai.Cut(e.Code, 64), Seconds: x.took.Seconds(), Unrecorded: unrecorded}
 		// An upstream's words may quote what was asked (contract U4).
 		if x.h.app.recorder.content || x.cause == nil && x.agentRun == nil {
 			p.Message = openai.Cut(e.Message, 1024)
@@ -71,7 +78,7 @@ func (x *exchange) recordEnd() {
 	default:
 		a := audit.Answer{Finish: x.said.finish, Status: x.status, Target: x.target(), Cached: x.cached, Seconds: x.took.Seconds(), Bytes: x.sent}
 		if x.h.app.recorder.content {
-			a.Content, a.Reasoning = string(x.said.content), string(x.said.reasoning)
+			a.Content, a.Reasoning = string(x.said.content), string(x.said.reasoning)+string(x.said.unseen)
 		}
 		x.trail.Record(audit.Event{Model: model, Payload: a})
 	}

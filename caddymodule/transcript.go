@@ -14,6 +14,7 @@ const maxTranscript = 1 << 20
 // transcript is what an answer says: for the record, and for the cache.
 type transcript struct {
 	content, reasoning []byte
+	unseen             []byte // reasoning that the client is not shown
 	finish             string
 	calls              bool // it calls a client's tool
 	cut                bool // it says more than is kept
@@ -22,8 +23,8 @@ type transcript struct {
 	delta openai.Delta
 }
 
-// read takes in an answer, or an event of one, and reports whether delta is its. Of endpoints other than chat's it is
-// kept as it comes.
+// read takes in an answer, or an event of one, and reports whether delta is its. Of
+// endpoints other than chat's it is kept as it comes.
 func (t *transcript) read(ep openai.Endpoint, data []byte) bool {
 	if len(data) == 0 {
 		return false
@@ -54,6 +55,10 @@ func (t *transcript) read(ep openai.Endpoint, data []byte) bool {
 func (t *transcript) hear(ev *agentruntime.Event) {
 	switch ev.Kind {
 	case agentruntime.Reasoning:
+		if ev.Hidden {
+			t.unseen = append(t.unseen, ev.Text[:min(len(ev.Text), maxTranscript-len(t.unseen))]...)
+			return
+		}
 		t.reasoning = t.add(t.reasoning, []byte(ev.Text))
 	case agentruntime.Content:
 		t.content = t.add(t.content, []byte(ev.Text))

@@ -34,7 +34,7 @@ var payloads = []audit.Payload{
 	audit.Chunk{Kind: "reasoning", Bytes: 4, Text: "text", Hidden: true},
 	audit.Answer{Finish: "stop", Status: 200, Target: "p/m", Cached: true, Seconds: 2, Bytes: 9, Content: "yes", Reasoning: "so"},
 	audit.Usage{Prompt: 1, Completion: 2, Total: 3, Attempts: 1, Turns: 2, ToolCalls: 1},
-	audit.Error{Status: 502, Class: "provider", Code: "bad", Message: "broke", Seconds: 1},
+	audit.Error{Status: 502, Class: "provider", Code: "bad", Message: "broke", Seconds: 1, Unrecorded: 2},
 	audit.SessionStart{New: true},
 	audit.SessionEnd{Phase: 1, Steps: 2},
 	audit.KeyState{Key: "abcd", State: "cooling", Cause: "rate_limited", Until: "2026-11-25T04:18:59Z"},
