@@ -113,7 +113,7 @@ func TestNothingIsFree(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nUser-Agent: leaver\r\nContent-Type: application/json\r\n%s: %s\r\nContent-Length: 100\r\n\r\n{", ann[0], ann[1])
+			_, err = fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: %s\r\nUser-Agent: leaver\r\nContent-Type: application/json\r\n%s: %s\r\nContent-Length: 100\r\n\r\n{", g.addr, ann[0], ann[1])
 			if cerr := conn.Close(); err != nil || cerr != nil {
 				t.Fatal(err, cerr)
 			}
