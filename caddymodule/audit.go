@@ -98,7 +98,7 @@ type AuditKafka struct {
 	// stand for one or, separated by commas, for several.
 	Brokers []string `json:"brokers"`
 
-	// Topic must exist. Default agent_audit_events.
+	// Topic must exist. Default agent_audit_events. A placeholder may stand for it.
 	Topic string `json:"topic,omitempty"`
 
 	// TLS encrypts the connections; the system's roots are trusted.
@@ -144,7 +144,13 @@ func (k *AuditKafka) Provision(ctx caddy.Context) error {
 	if len(k.options.Brokers) == 0 {
 		return errors.New("no broker")
 	}
-	k.options.Topic = k.Topic
+	if k.Topic != "" {
+		topic, err := resolve(repl, k.Topic)
+		if err != nil {
+			return fmt.Errorf("topic: %w", err)
+		}
+		k.options.Topic = topic
+	}
 	if k.TLS {
 		k.options.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
@@ -157,13 +163,13 @@ func (k *AuditKafka) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("sasl: %w", err)
 		}
 		warnLiteral(ctx.Logger(), "audit kafka: sasl", s.Secret)
-		user, err := repl.ReplaceOrErr(s.User, true, true)
+		user, err := resolve(repl, s.User)
 		if err != nil {
-			return fmt.Errorf("sasl: %w", err)
+			return fmt.Errorf("sasl: user: %w", err)
 		}
 		k.options.Mechanism, k.options.User, k.options.Password = s.Mechanism, user, secret
 	}
-	return nil
+	return k.options.Check()
 }
 
 // Identity implements AuditSink.

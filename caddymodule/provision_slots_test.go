@@ -20,6 +20,8 @@ func TestSlots(t *testing.T) {
 	t.Setenv("SLOT_MONGODB", "mongodb://u:canary-password@127.0.0.1:1/x")
 	t.Setenv("SLOT_KAFKA", "127.0.0.1:1, 127.0.0.1:2")
 	t.Setenv("SLOT_KEK", kek)
+	t.Setenv("SLOT_BAD_TOPIC", "no such/topic")
+	t.Setenv("SLOT_BAD_USER", "u\a")
 	t.Setenv("SLOT_SHORT", "canary-short-key")
 	local := fmt.Sprintf(`{"name":"local","path":%q}`, filepath.Join(dir, "users.db"))
 	for _, tt := range []struct{ name, app, want string }{
@@ -46,6 +48,10 @@ func TestSlots(t *testing.T) {
 		{"two directories", `"audit":{"journal":"/a","sink":{"name":"file","dir":"/b"}}`, "audit: journal: the sink has a directory of its own"},
 		{"small journal", `"audit":{"max_bytes":1000,"sink":{"name":"file"}}`, "audit: journal: a size of 1000 bytes is not between 1MiB and 1PiB"},
 		{"sasl mechanism", `"audit":{"sink":{"name":"kafka","brokers":["a:1"],"sasl":{"mechanism":"gssapi","user":"u","secret":"s"}}}`, `sasl: expected plain, scram-sha-256 or scram-sha-512, not "gssapi"`},
+		{"topic unset", `"audit":{"sink":{"name":"kafka","brokers":["a:1"],"topic":"{env.SLOT_UNSET}"}}`, "topic: evaluated placeholder {env.SLOT_UNSET} is empty"},
+		{"topic of another kind", `"audit":{"sink":{"name":"kafka","brokers":["a:1"],"topic":"{env.SLOT_BAD_TOPIC}"}}`, `topic "no such/topic": has 1 to 249 of the characters`},
+		{"sasl user of another kind", `"audit":{"sink":{"name":"kafka","brokers":["a:1"],"sasl":{"mechanism":"scram-sha-256","user":"{env.SLOT_BAD_USER}","secret":"{env.SLOT_SHORT}"}}}`, "sasl: the user or password has characters that SCRAM does not know"},
+		{"prefix unset", `"store":{"name":"redis","url":"{env.SLOT_REDIS}","prefix":"{env.SLOT_UNSET}"}`, "prefix: evaluated placeholder {env.SLOT_UNSET} is empty"},
 		{"sasl secret unset", `"audit":{"sink":{"name":"kafka","brokers":["a:1"],"sasl":{"mechanism":"plain","user":"u","secret":"{env.SLOT_UNSET}"}}}`, "sasl: evaluated placeholder {env.SLOT_UNSET} is empty"},
 		{"negative cache of a tier", `"providers":{"p":{"protocol":{"name":"mock"}}},"tiers":{"t":{"rotate":["p/m"],"cache":-1}}`, "tier t: cache: must not be negative"},
 	} {

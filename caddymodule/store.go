@@ -86,14 +86,15 @@ type RedisStore struct {
 	// forms for Sentinel and Cluster. A placeholder may stand for it.
 	URL string `json:"url"`
 
-	// Prefix begins all keys and channels. Default "ai_gateway:".
+	// Prefix begins all keys and channels. Default "ai_gateway:". A placeholder may
+	// stand for it.
 	Prefix string `json:"prefix,omitempty"`
 
 	// Fail says how a use goes on while Redis is away: open, local or closed, for
 	// counters, limits, sessions, quarantine and cache.
 	Fail map[state.Use]state.Mode `json:"fail,omitempty"`
 
-	url string
+	url, prefix string
 }
 
 // CaddyModule returns the Caddy module information.
@@ -101,23 +102,29 @@ func (*RedisStore) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: storeSpace + ".redis", New: func() caddy.Module { return new(RedisStore) }}
 }
 
-// Provision resolves the address.
+// Provision resolves the address and the prefix.
 func (s *RedisStore) Provision(ctx caddy.Context) (err error) {
-	if s.url, err = resolve(caddy.NewReplacer(), s.URL); err != nil {
+	repl := caddy.NewReplacer()
+	if s.url, err = resolve(repl, s.URL); err != nil {
 		return fmt.Errorf("url: %w", err)
+	}
+	if s.Prefix != "" {
+		if s.prefix, err = resolve(repl, s.Prefix); err != nil {
+			return fmt.Errorf("prefix: %w", err)
+		}
 	}
 	warnLiteralURL(ctx.Logger(), "store redis: url", s.URL)
 	return redis.Check(s.url, s.options(nil))
 }
 
 func (s *RedisStore) options(logger *zap.Logger) redis.Options {
-	return redis.Options{Prefix: s.Prefix, Modes: s.Fail, Logger: logger}
+	return redis.Options{Prefix: s.prefix, Modes: s.Fail, Logger: logger}
 }
 
 // Identity implements Store.
 func (s *RedisStore) Identity() string {
 	modes, _ := json.Marshal(s.Fail) // of strings
-	return "redis" + fingerprint(s.url, s.Prefix, string(modes))
+	return "redis" + fingerprint(s.url, s.prefix, string(modes))
 }
 
 // Open implements Store.

@@ -99,8 +99,14 @@ func checkTopic(s string) error {
 	return nil
 }
 
-// check fills in defaults and refuses what cannot be meant.
-func (o *Options) check() error {
+// Check reports what New would refuse. It dials nothing.
+func (o Options) Check() error {
+	_, _, err := o.client()
+	return err
+}
+
+// complete fills in defaults and refuses what cannot be meant.
+func (o *Options) complete() error {
 	if len(o.Brokers) == 0 {
 		return errors.New("no broker")
 	}
@@ -149,7 +155,7 @@ func (o *Options) sasl() (sasl.Mechanism, error) {
 
 // client is what both directions are made of.
 func (o *Options) client() (*kafkago.Client, *kafkago.Transport, error) {
-	if err := o.check(); err != nil {
+	if err := o.complete(); err != nil {
 		return nil, nil, err
 	}
 	mechanism, err := o.sasl()
