@@ -1,10 +1,18 @@
 package caddymodule
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
+
+	"github.com/universal-ai-gateway/magicproxy/state"
 )
 
 func cacheConfig(u *upstream, agent string) config {
@@ -103,6 +111,9 @@ func TestCacheReplays(t *testing.T) {
 			again := g.ask(model, streamed, ann...).want(t, 200)
 			again.whole(t)
 			b := readChunks(t, again.body)
+			if was, is := firstChunk(t, first.body), firstChunk(t, again.body); is != was || is.ID == "" {
+				t.Errorf("it is %+v, and was %+v", is, was)
+			}
 			if again.Header.Get(headerCache) != "hit" || b.content != "Once and for all ✓" || b.reasoning != "Well." || b.finish != "stop" || b.usage == nil || b.usage.Total != 15 {
 				t.Errorf("%+v", b)
 			}
@@ -117,6 +128,16 @@ func TestCacheReplays(t *testing.T) {
 	}
 }
 
+// firstChunk is what a stream's first chunk says of the answer.
+func firstChunk(t *testing.T, body string) (h heading) {
+	t.Helper()
+	data, _, _ := strings.Cut(strings.TrimPrefix(body, "data: "), "\n")
+	if err := json.Unmarshal([]byte(data), &h); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
 // Failures, calls of the client's tools and what broke off are asked again.
 func TestCacheKeepsOnlyAnswers(t *testing.T) {
 	u := newUpstream(t)
@@ -125,6 +146,8 @@ func TestCacheKeepsOnlyAnswers(t *testing.T) {
 	call := `{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":"{}"}}]}`
 	for name, bad := range map[string]http.HandlerFunc{
 		"an error": status(400), "a tool": streams("tool_calls", call), "cut off": streams("length", `{"content":"Once"}`), "broken": cut(contentEvent),
+		"a refusal": streams("stop", `{"refusal":"I'd rather not."}`), "annotations": streams("stop", `{"content":"See."}`, `{"annotations":[{"type":"url_citation"}]}`),
+		"audio": streams("stop", `{"audio":{"id":"a"}}`, `{"content":"Hear."}`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			fields := fmt.Sprintf(`,"seed":1,"stream":true,"x":%q`, name)
@@ -165,6 +188,52 @@ func TestCacheKeepsOnlyAnswers(t *testing.T) {
 		edit()
 		if a := g.ask("helper", `,"seed":2`, ann...).want(t, 200); a.Header.Get(headerCache) != "miss" {
 			t.Errorf("after edit %d: %v", i, a.Header)
+		}
+	}
+}
+
+// spoiling is a store whose cached answers cannot be read.
+type spoiling struct{}
+
+func (*spoiling) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: storeSpace + ".test_spoiling", New: func() caddy.Module { return new(spoiling) }}
+}
+func (*spoiling) Identity() string { return "test_spoiling" }
+func (*spoiling) Open(*zap.Logger) (OpenStore, error) {
+	return spoiled{lasting{state.NewMemory(state.MemoryOptions{})}}, nil
+}
+func (*spoiling) UnmarshalCaddyfile(*caddyfile.Dispenser) error { return nil }
+
+type spoiled struct{ lasting }
+
+func (s spoiled) Put(key string, answer []byte, ttl time.Duration) {
+	s.lasting.Put(key, answer[:len(answer)-20], ttl)
+}
+
+func init() { caddy.RegisterModule(new(spoiling)) }
+
+// A cached answer that cannot be read is none: nobody gets it, and the request is one.
+func TestCacheThatCannotBeRead(t *testing.T) {
+	u := newUpstream(t)
+	c := cacheConfig(u, "")
+	dir := t.TempDir()
+	c.global = fmt.Sprintf("store test_spoiling\naudit file %q\n%s", dir, c.global)
+	g := start(t, c)
+	for _, stream := range []string{"", `,"stream":true`} {
+		g.ask("chat", `,"seed":1`+stream, bearer("ann-secret")...).want(t, 200)
+		a := g.ask("chat", `,"seed":1`+stream, bearer("ann-secret")...).want(t, 200)
+		if a.Header.Get(headerCache) != "miss" || a.Header.Get(HeaderTarget) == "" || !strings.HasSuffix(strings.TrimSpace(a.body), map[bool]string{true: "[DONE]", false: "}"}[stream != ""]) {
+			t.Errorf("%v %s", a.Header, a.body)
+		}
+		id := a.Header.Get("X-Request-Id")
+		eventually(t, "it is recorded", func() bool { return strings.Contains(types(of(g.events(dir), id)), "usage") })
+		if got := types(of(g.events(dir), id)); got != "request llm_call answer usage" {
+			t.Errorf("%s", got)
+		}
+		for _, e := range of(g.events(dir), id) {
+			if e.Payload["cached"] == true {
+				t.Errorf("%s", e.line)
+			}
 		}
 	}
 }

@@ -90,17 +90,22 @@ func (x *exchange) cacheKey(req *openai.Request) string {
 			_, _ = h.Write(p)
 		}
 	}
-	add([]byte("answer 1"), x.h.app.edition[:], []byte(x.user), []byte(req.Model))
+	add([]byte("answer 2"), x.h.app.edition[:], []byte(x.user), []byte(req.Model))
 	for _, f := range fields {
 		add([]byte(f.name), f.value)
 	}
 	return string(h.Sum(nil))
 }
 
-// keepAnswer keeps an answer under the request's key, if it is one to be kept: text that
-// has come to its own end.
+// keepable reports whether what was said is an answer to be kept: text and nothing else,
+// that has come to its own end. Then it can be given again in either form.
+func (t *transcript) keepable() bool {
+	return !t.calls && !t.other && !t.cut && !t.broken && t.finish == "stop"
+}
+
+// keepAnswer keeps an answer under the request's key.
 func (x *exchange) keepAnswer(body []byte) {
-	if x.cacheAs == "" || x.said.calls || x.said.cut || x.said.broken || x.said.finish != "stop" {
+	if x.cacheAs == "" || !x.said.keepable() {
 		return
 	}
 	x.h.app.store.Put(x.cacheAs, body, x.h.app.caching[x.model].ttl)
@@ -108,7 +113,7 @@ func (x *exchange) keepAnswer(body []byte) {
 
 // keepSaid keeps the answer that was said in a stream.
 func (x *exchange) keepSaid(c *openai.Completion) {
-	if x.cacheAs == "" || x.said.calls || x.said.finish == "" {
+	if x.cacheAs == "" || !x.said.keepable() {
 		return
 	}
 	c.Choices = []openai.Message{{Content: string(x.said.content), Reasoning: string(x.said.reasoning), FinishReason: x.said.finish}}
@@ -118,25 +123,37 @@ func (x *exchange) keepSaid(c *openai.Completion) {
 	x.keepAnswer(c.AppendJSON(nil))
 }
 
-// replay answers with what was kept, as a stream if the client wants one. false: it
-// cannot be read.
-func (x *exchange) replay(body []byte, req *openai.Request) bool {
-	x.cached = true
-	x.said.read(openai.Chat, body)
-	if !req.Stream {
-		x.answer(body)
-		return true
-	}
-	var kept struct {
-		ID      string `json:"id"`
-		Created int64  `json:"created"`
-		Model   string `json:"model"`
-	}
-	if err := json.Unmarshal(body, &kept); err != nil {
-		x.h.logger.Error("a cached answer cannot be read", zap.String("request_id", x.id), zap.Error(err))
-		x.cached = false
+// heading is what an answer, or a chunk of one, says of itself.
+type heading struct {
+	ID      string `json:"id"`
+	Created int64  `json:"created"`
+	Model   string `json:"model"`
+}
+
+// recall takes in what was kept. false: nothing was, or nothing that can be read, which
+// is as good as nothing.
+func (x *exchange) recall(body []byte) bool {
+	if body == nil {
 		return false
 	}
+	x.said.read(openai.Chat, body)
+	if !x.said.keepable() {
+		x.h.logger.Error("a cached answer cannot be read", zap.String("request_id", x.id), zap.Int("bytes", len(body)))
+		x.said = transcript{}
+		return false
+	}
+	x.cached = true
+	return true
+}
+
+// replay answers with what was recalled, as a stream if the client wants one.
+func (x *exchange) replay(body []byte, req *openai.Request) {
+	if !req.Stream {
+		x.answer(body)
+		return
+	}
+	var kept heading
+	_ = json.Unmarshal(body, &kept) // what is of another type stays empty
 	metrics.streams.Inc()
 	defer metrics.streams.Dec()
 	x.stream = openai.NewStreamWriter(x.w, time.Duration(x.h.KeepAlive))
@@ -155,5 +172,4 @@ func (x *exchange) replay(body []byte, req *openai.Request) bool {
 		}
 	}
 	x.write(append(buf, openai.Done...))
-	return true
 }

@@ -171,16 +171,15 @@ func (x *exchange) complete(ep openai.Endpoint) {
 	}
 	if x.cacheAs != "" {
 		found := "miss"
-		if admitted.Cached != nil {
+		if x.recall(admitted.Cached) {
 			found = "hit"
 		}
 		metrics.cache.WithLabelValues(found).Inc()
 		x.w.Header()[headerCache] = []string{found}
-		if admitted.Cached != nil {
+		if x.cached {
 			x.recordRequest(req)
-			if x.replay(admitted.Cached, req) {
-				return
-			}
+			x.replay(admitted.Cached, req)
+			return
 		}
 	}
 	if x.agent != nil {

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -31,14 +32,19 @@ func (x *exchange) relay(ctx context.Context, call rotation.Call) {
 	x.stream.SetHeader(HeaderTarget, headerText(s.Target().String()))
 	x.status = http.StatusOK
 	var source eventSource = s
+	var head heading
 	if x.overhears() {
-		source = overheard{s, x, endpoint}
+		source = &overheard{s, x, endpoint, &head}
 	}
 	err = relayEvents(counted{x.stream, &x.sent}, source, addDone)
 	e, ok := errors.AsType[*provider.Error](err)
 	switch {
 	case err == nil:
-		x.keepSaid(&openai.Completion{ID: "chatcmpl-" + strings.TrimPrefix(x.id, "req_"), Created: time.Now().Unix(), Model: s.Target().Model})
+		x.keepSaid(&openai.Completion{
+			ID:      cmp.Or(head.ID, "chatcmpl-"+strings.TrimPrefix(x.id, "req_")),
+			Created: cmp.Or(head.Created, time.Now().Unix()),
+			Model:   cmp.Or(head.Model, s.Target().Model),
+		})
 	case errors.Is(err, errClientLeft):
 		x.left = true
 	case !ok:

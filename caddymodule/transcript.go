@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"encoding/json"
 	"io"
 
 	"github.com/universal-ai-gateway/magicproxy/agentruntime"
@@ -17,6 +18,7 @@ type transcript struct {
 	unseen             []byte // reasoning that the client is not shown
 	finish             string
 	calls              bool // it calls a client's tool
+	other              bool // it is more than text: a refusal, audio, annotations
 	cut                bool // it says more than is kept
 	broken             bool // something in it could not be read
 
@@ -39,12 +41,13 @@ func (t *transcript) read(ep openai.Endpoint, data []byte) bool {
 		return false
 	}
 	if d.Whole { // instead of what came before
-		t.content, t.reasoning, t.calls = t.content[:0], t.reasoning[:0], false
+		t.content, t.reasoning, t.calls, t.other = t.content[:0], t.reasoning[:0], false, false
 	}
 	t.reasoning = t.add(t.reasoning, d.Reasoning)
 	t.content = t.add(t.content, d.Content)
 	t.content = t.add(t.content, d.Refusal)
 	t.calls = t.calls || len(d.Calls) > 0
+	t.other = t.other || d.Other || len(d.Refusal) > 0
 	if d.Finish != "" {
 		t.finish = d.Finish
 	}
@@ -81,12 +84,16 @@ type overheard struct {
 	*rotation.Stream
 	x        *exchange
 	endpoint openai.Endpoint
+	head     *heading // of the first event that has one
 }
 
 // Next implements eventSource.
-func (o overheard) Next() (*rotation.Event, error) {
+func (o *overheard) Next() (*rotation.Event, error) {
 	ev, err := o.Stream.Next()
 	if err == nil && !ev.Done && o.x.said.read(o.endpoint, ev.Data) {
+		if o.x.cacheAs != "" && o.head.ID == "" {
+			_ = json.Unmarshal(ev.Data, o.head) // what is of another type stays empty
+		}
 		o.x.piece("reasoning", o.x.said.delta.Reasoning, false)
 		o.x.piece("content", o.x.said.delta.Content, false)
 	}

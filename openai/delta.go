@@ -1,6 +1,9 @@
 package openai
 
-import "strconv"
+import (
+	"bytes"
+	"strconv"
+)
 
 // Delta is what one chunk adds to the answer of a chat, to the choice with index
 // 0. Reuse one for a whole stream: its buffers are kept, so that a chunk of text
@@ -18,6 +21,10 @@ type Delta struct {
 	// came before: it is all of them.
 	Whole bool
 
+	// Other says that there is more than text and calls: audio, annotations, references,
+	// signatures of reasoning.
+	Other bool
+
 	text []byte // the arguments of all calls
 }
 
@@ -26,7 +33,7 @@ type Delta struct {
 func (d *Delta) Scan(data []byte) error {
 	d.Content, d.Reasoning, d.Refusal = d.Content[:0], d.Reasoning[:0], d.Refusal[:0]
 	d.Calls, d.text = d.Calls[:0], d.text[:0]
-	d.Finish, d.Whole = "", false
+	d.Finish, d.Whole, d.Other = "", false, false
 	s := scanner{b: data}
 	s.enterObject()
 	for n := 0; ; {
@@ -34,7 +41,16 @@ func (d *Delta) Scan(data []byte) error {
 		if !ok {
 			break
 		}
-		if string(plainKey(key)) != "choices" || s.peek() != '[' {
+		switch string(plainKey(key)) {
+		case "choices":
+		case "citations", "search_results": // of models that search: what the text refers to
+			d.scanOther(&s)
+			continue
+		default:
+			s.skip()
+			continue
+		}
+		if s.peek() != '[' {
 			s.skip()
 			continue
 		}
@@ -51,11 +67,11 @@ func (d *Delta) Scan(data []byte) error {
 type mark struct {
 	content, reasoning, refusal, calls, text int
 	finish                                   string
-	whole                                    bool
+	whole, other                             bool
 }
 
 func (d *Delta) mark() mark {
-	return mark{len(d.Content), len(d.Reasoning), len(d.Refusal), len(d.Calls), len(d.text), d.Finish, d.Whole}
+	return mark{len(d.Content), len(d.Reasoning), len(d.Refusal), len(d.Calls), len(d.text), d.Finish, d.Whole, d.Other}
 }
 
 // grew reports whether the answer has become more since m.
@@ -67,7 +83,7 @@ func (d *Delta) grew(m mark) bool {
 func (d *Delta) rewind(m mark) {
 	d.Content, d.Reasoning, d.Refusal = d.Content[:m.content], d.Reasoning[:m.reasoning], d.Refusal[:m.refusal]
 	d.Calls, d.text = d.Calls[:m.calls], d.text[:m.text]
-	d.Finish, d.Whole = m.finish, m.whole
+	d.Finish, d.Whole, d.Other = m.finish, m.whole, m.other
 }
 
 // scanChoice reads a choice, and forgets it when it turns out not to be the
@@ -135,9 +151,26 @@ func (d *Delta) scanMessage(s *scanner) {
 			d.scanCalls(s)
 		case "function_call":
 			d.scanCall(s)
-		default:
+		case "role", "name":
 			s.skip()
+		default:
+			d.scanOther(s)
 		}
+	}
+}
+
+// scanOther reads a value that is neither text nor a call.
+func (d *Delta) scanOther(s *scanner) {
+	v := s.value()
+	if len(v) == 0 {
+		return
+	}
+	switch v[0] {
+	case 'n', 'f': // null, false
+	case '"', '[', '{':
+		d.Other = d.Other || len(bytes.TrimSpace(v[1:len(v)-1])) > 0
+	default:
+		d.Other = true
 	}
 }
 
@@ -186,8 +219,10 @@ func (d *Delta) scanPart(s *scanner, thinking bool) {
 			for n := 0; s.nextElement(&n); {
 				d.scanPart(s, true)
 			}
-		default:
+		case "type", "closed":
 			s.skip()
+		default:
+			d.scanOther(s)
 		}
 	}
 }

@@ -12,11 +12,11 @@ type seen struct {
 	Content, Reasoning, Refusal string
 	Calls                       []string
 	Finish                      string
-	Whole                       bool
+	Whole, Other                bool
 }
 
 func view(d *Delta) seen {
-	v := seen{Content: string(d.Content), Reasoning: string(d.Reasoning), Refusal: string(d.Refusal), Finish: d.Finish, Whole: d.Whole}
+	v := seen{Content: string(d.Content), Reasoning: string(d.Reasoning), Refusal: string(d.Refusal), Finish: d.Finish, Whole: d.Whole, Other: d.Other}
 	for _, c := range d.Calls {
 		v.Calls = append(v.Calls, fmt.Sprintf("%d|%s|%s|%s|%v", c.Index, c.ID, c.Name, c.Arguments, c.Object))
 	}
@@ -40,14 +40,14 @@ func TestDelta(t *testing.T) {
 		{"reasoning of DeepSeek", chunkOf(`{"content":null,"reasoning_content":"hm"}`), seen{Reasoning: "hm"}},
 		{"reasoning of Groq", chunkOf(`{"reasoning":"hm"}`), seen{Reasoning: "hm"}},
 		{"reasoning text", chunkOf(`{"reasoning_text":"hm"}`), seen{Reasoning: "hm"}},
-		{"reasoning under two names is one", chunkOf(`{"reasoning":"hm","reasoning_content":"hm","reasoning_details":[{"text":"hm"}]}`), seen{Reasoning: "hm"}},
+		{"reasoning under two names is one", chunkOf(`{"reasoning":"hm","reasoning_content":"hm","reasoning_details":[{"text":"hm"}]}`), seen{Reasoning: "hm", Other: true}},
 		{"of two names one may be empty", chunkOf(`{"reasoning":"","reasoning_content":"hm","content":"x"}`), seen{Reasoning: "hm", Content: "x"}},
 		{
 			"parts of Mistral",
 			chunkOf(`{"content":[{"type":"thinking","thinking":[{"type":"text","text":"h"},{"type":"text","text":"m"}]},{"type":"text","text":"a"},{"text":"b","type":"text"}]}`),
 			seen{Content: "ab", Reasoning: "hm"},
 		},
-		{"other parts", chunkOf(`{"content":["a",{"type":"text","text":"b"},{"type":"thinking","thinking":"hm"},{"type":"reference","reference_ids":[1]},7,null]}`), seen{Content: "ab", Reasoning: "hm"}},
+		{"other parts", chunkOf(`{"content":["a",{"type":"text","text":"b"},{"type":"thinking","thinking":"hm"},{"type":"reference","reference_ids":[1]},7,null]}`), seen{Content: "ab", Reasoning: "hm", Other: true}},
 		{"one part", chunkOf(`{"content":{"type":"text","text":"b"}}`), seen{Content: "b"}},
 		{"what is no text", chunkOf(`{"content":5,"reasoning":{"effort":"low"},"refusal":[],"tool_calls":null,"function_call":null}`), seen{}},
 		{"a call opens", chunkOf(`{"tool_calls":[{"index":1,"id":"c1","type":"function","function":{"name":"f","arguments":""}}]}`), seen{Calls: []string{"1|c1|f||false"}}},
@@ -73,10 +73,15 @@ func TestDelta(t *testing.T) {
 		},
 		{"usage only", `{"choices":[],"usage":{"total_tokens":3}}`, seen{}},
 		{"no choices", `{"error":{"message":"x"},"choices":null}`, seen{}},
+		{"other things", chunkOf(`{"content":"x","audio":{"id":"a"}}`), seen{Content: "x", Other: true}},
+		{"a number", chunkOf(`{"content":"x","weight":1}`), seen{Content: "x", Other: true}},
+		{"other things that are empty", chunkOf(`{"role":"assistant","name":"a","content":"x","annotations":[ ],"audio":null,"extra":{},"images":"","flagged":false}`), seen{Content: "x"}},
+		{"other things of another choice", `{"choices":[{"index":1,"delta":{"audio":{"id":"a"}}},{"index":0,"delta":{"content":"A"}}]}`, seen{Content: "A"}},
+		{"what a search refers to", `{"citations":["https://example.com"],"choices":[{"delta":{"content":"x"}}]}`, seen{Content: "x", Other: true}},
 		{"odd choices", `{"choices":[null,5,[]]}`, seen{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := Delta{Content: []byte("left over"), Reasoning: []byte("left over"), Calls: []CallDelta{{ID: "left over"}}, Finish: "left over", Whole: true}
+			d := Delta{Content: []byte("left over"), Reasoning: []byte("left over"), Calls: []CallDelta{{ID: "left over"}}, Finish: "left over", Whole: true, Other: true}
 			if err := d.Scan([]byte(c.data)); err != nil {
 				t.Fatal(err)
 			}
