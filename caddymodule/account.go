@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -294,24 +293,18 @@ func (x *exchange) listTokens() {
 	if !x.registered() {
 		return
 	}
-	tokens, ok := x.tokens()
-	if !ok {
+	var all []users.Token
+	if !x.change(func(ctx context.Context) (err error) {
+		all, err = x.h.app.people.store.Tokens(ctx, x.userName, x.user)
+		return err
+	}) {
 		return
 	}
 	list := []tokenOf{}
-	for _, t := range tokens {
+	for _, t := range all {
 		list = append(list, tokenOf{"user.token", t.ID, t.Created, t.ID == x.caller.TokenID})
 	}
 	x.json(listOf(list))
-}
-
-// tokens are the caller's; !ok when that was answered with an error.
-func (x *exchange) tokens() (all []users.Token, ok bool) {
-	ok = x.change(func(ctx context.Context) (err error) {
-		all, err = x.h.app.people.store.Tokens(ctx, x.userName, x.user)
-		return err
-	})
-	return all, ok
 }
 
 // addToken gives the caller a further token (POST /v1/user/tokens).
@@ -319,56 +312,45 @@ func (x *exchange) addToken() {
 	if !x.registered() {
 		return
 	}
-	if made, ok := x.newToken(); ok {
-		x.respond(http.StatusCreated, made)
-	}
-}
-
-func (x *exchange) newToken() (made tokenAnswer, ok bool) {
 	token, t := freshToken()
-	ok = x.change(func(ctx context.Context) error {
+	if x.change(func(ctx context.Context) error {
 		return x.h.app.people.store.AddToken(ctx, x.userName, x.user, t)
-	})
-	return tokenAnswer{x.user, x.userName, t.ID, token, t.Created}, ok
+	}) {
+		x.respond(http.StatusCreated, tokenAnswer{x.user, x.userName, t.ID, token, t.Created})
+	}
 }
 
 // removeToken revokes one of the caller's tokens.
 func (x *exchange) removeToken(id string) {
-	if x.registered() && x.revoke(id) {
-		x.json(deleted{"user.token.deleted", id, true})
+	if !x.registered() {
+		return
 	}
-}
-
-func (x *exchange) revoke(id string) bool {
 	var t users.Token
-	ok := x.change(func(ctx context.Context) (err error) {
+	if !x.change(func(ctx context.Context) (err error) {
 		t, err = x.h.app.people.store.RemoveToken(ctx, x.userName, x.user, id)
 		return err
-	})
-	if ok {
-		x.h.app.tellUsers(userNews{Token: t.Hash[:]})
+	}) {
+		return
 	}
-	return ok
+	x.h.app.tellUsers(userNews{Token: t.Hash[:]})
+	x.json(deleted{"user.token.deleted", id, true})
 }
 
-// rotateToken makes a new token in place of one (POST /v1/user/tokens/{id}/rotate):
-// the old one goes when the new one is there.
+// rotateToken makes a new token in place of one (POST /v1/user/tokens/{id}/rotate).
 func (x *exchange) rotateToken(id string) {
 	if !x.registered() {
 		return
 	}
-	tokens, ok := x.tokens()
-	if !ok {
+	token, t := freshToken()
+	var old users.Token
+	if !x.change(func(ctx context.Context) (err error) {
+		old, err = x.h.app.people.store.ReplaceToken(ctx, x.userName, x.user, id, t)
+		return err
+	}) {
 		return
 	}
-	if !slices.ContainsFunc(tokens, func(t users.Token) bool { return t.ID == id }) {
-		x.failUsers(users.ErrUnknown)
-		return
-	}
-	made, ok := x.newToken()
-	if ok && x.revoke(id) {
-		x.respond(http.StatusCreated, made)
-	}
+	x.h.app.tellUsers(userNews{Token: old.Hash[:]})
+	x.respond(http.StatusCreated, tokenAnswer{x.user, x.userName, t.ID, token, t.Created})
 }
 
 // respond sends a JSON document with a status.

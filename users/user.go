@@ -129,6 +129,10 @@ type Store interface {
 	// it. ErrUnknown if the user, or the token of this user, does not exist.
 	RemoveToken(ctx context.Context, name, id, token string) (Token, error)
 
+	// ReplaceToken puts t in the place of one of the user's tokens, by that one's ID,
+	// and returns it: both are done, or neither. ErrUnknown as for RemoveToken, ErrTaken.
+	ReplaceToken(ctx context.Context, name, id, token string, t Token) (Token, error)
+
 	// SetKey keeps the user's sealed key for a provider, instead of a former one;
 	// nil removes it. ErrUnknown if there is no such user, ErrTooMany.
 	SetKey(ctx context.Context, name, id, provider string, sealed []byte) error

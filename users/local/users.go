@@ -199,6 +199,33 @@ func (s *Store) RemoveToken(ctx context.Context, name, id, token string) (t user
 	return t, err
 }
 
+// ReplaceToken implements users.Store.
+func (s *Store) ReplaceToken(ctx context.Context, name, id, token string, fresh users.Token) (old users.Token, err error) {
+	if fresh.ID == "" {
+		return old, errName
+	}
+	err = s.update(ctx, false, func(tx *bolt.Tx) error {
+		r, err := owned(tx, name, id)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(r.Tokens, byID(token))
+		if i < 0 {
+			return users.ErrUnknown
+		}
+		old = r.Tokens[i].token()
+		r.Tokens = slices.Delete(r.Tokens, i, i+1)
+		if err := give(tx, name, r, fresh); err != nil {
+			return err
+		}
+		return tx.Bucket(tokensBucket).Delete(old.Hash[:])
+	})
+	if err != nil {
+		return users.Token{}, err
+	}
+	return old, nil
+}
+
 func byID(id string) func(token) bool { return func(t token) bool { return t.ID == id } }
 
 // SetKey implements users.Store.

@@ -36,7 +36,11 @@ func calls(s *Store, u users.User, k users.Token) map[string]func(context.Contex
 		"Override":    func(ctx context.Context) error { return s.Override(ctx, u.Name, users.Overrides{}) },
 		"SetKey":      func(ctx context.Context) error { return s.SetKey(ctx, u.Name, u.ID, "provider", []byte("sealed")) },
 		"RemoveToken": func(ctx context.Context) error { _, err := s.RemoveToken(ctx, u.Name, u.ID, "tok_none"); return err },
-		"Delete":      func(ctx context.Context) error { return s.Delete(ctx, word()) },
+		"ReplaceToken": func(ctx context.Context) error {
+			_, err := s.ReplaceToken(ctx, u.Name, u.ID, "tok_none", token(u.Created))
+			return err
+		},
+		"Delete": func(ctx context.Context) error { return s.Delete(ctx, word()) },
 	}
 }
 

@@ -11,7 +11,7 @@
 // A write is reported as done when a majority has it in its journal. One whose
 // answer was lost is reported as the backend's error, and may have been done
 // nevertheless: who tries again may see users.ErrTaken, or users.ErrUnknown after
-// a Delete or RemoveToken. On a replica set the driver has tried again before, in
+// a Delete, RemoveToken or ReplaceToken. On a replica set the driver has tried again before, in
 // a way that can't do it twice.
 //
 //	s, err := mongodb.New("mongodb://db1,db2,db3/ai_gateway?replicaSet=rs0", mongodb.Options{})

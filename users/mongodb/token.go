@@ -3,6 +3,7 @@ package mongodb
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
@@ -98,25 +99,48 @@ func (s *Store) RemoveToken(ctx context.Context, name, id, token string) (users.
 		return users.Token{}, users.ErrUnknown
 	}
 	var removed users.Token
-	filter := byID(name, id, bson.E{Key: "tokens.id", Value: token})
 	update := bson.D{{Key: "$pull", Value: bson.D{{Key: "tokens", Value: bson.D{{Key: "id", Value: token}}}}}}
+	err := s.call(ctx, s.change, func(ctx context.Context, c *connection) (err error) {
+		removed, err = c.takeToken(ctx, name, id, token, update)
+		return err
+	})
+	return removed, err
+}
+
+// ReplaceToken implements users.Store.
+func (s *Store) ReplaceToken(ctx context.Context, name, id, token string, fresh users.Token) (users.Token, error) {
+	if !users.ValidName(name) {
+		return users.Token{}, users.ErrUnknown
+	}
+	var removed users.Token
+	e := newToken(fresh)
+	update := bson.D{{Key: "$set", Value: bson.D{{Key: "tokens.$", Value: e}}}}
 	err := s.call(ctx, s.change, func(ctx context.Context, c *connection) error {
-		var d userDocument
-		raw, err := c.users.FindOneAndUpdate(ctx, filter, update,
-			options.FindOneAndUpdate().SetReturnDocument(options.Before)).Raw()
-		if err = found(raw, err, &d); err != nil {
+		err := c.addToken(ctx, name, fresh.Hash)
+		if err != nil {
 			return err
 		}
-		all, err := d.tokens()
-		for _, t := range all {
-			if t.ID == token {
-				removed = t
-			}
-		}
-		if err == nil {
-			c.dropTokens(ctx, []tokenElement{newToken(removed)})
+		if removed, err = c.takeToken(ctx, name, id, token, update); errors.Is(err, users.ErrUnknown) {
+			c.dropTokens(ctx, []tokenElement{e})
 		}
 		return err
 	})
 	return removed, err
+}
+
+// takeToken makes an update that takes a token out of a user's, and returns the token.
+func (c *connection) takeToken(ctx context.Context, name, id, token string, update bson.D) (users.Token, error) {
+	var d userDocument
+	raw, err := c.users.FindOneAndUpdate(ctx, byID(name, id, bson.E{Key: "tokens.id", Value: token}), update,
+		options.FindOneAndUpdate().SetReturnDocument(options.Before)).Raw()
+	if err = found(raw, err, &d); err != nil {
+		return users.Token{}, err
+	}
+	all, err := d.tokens()
+	if err != nil {
+		return users.Token{}, err
+	}
+	i := slices.IndexFunc(all, func(t users.Token) bool { return t.ID == token })
+	c.dropTokens(ctx, []tokenElement{newToken(all[i])})
+	return all[i], nil
 }

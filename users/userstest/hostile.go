@@ -123,20 +123,21 @@ func ended(t *testing.T, s users.Store) {
 	cancel()
 	second, other := newUser(newName()), newToken()
 	for what, do := range map[string]func() error{
-		"Create":      func() error { return s.Create(over, second, other) },
-		"Find":        func() error { _, _, err := s.Find(over, k.Hash); return err },
-		"Find none":   func() error { _, _, err := s.Find(over, other.Hash); return err },
-		"Get":         func() error { _, err := s.Get(over, u.Name); return err },
-		"Get none":    func() error { _, err := s.Get(over, second.Name); return err },
-		"List":        func() error { _, err := s.List(over, "", 10); return err },
-		"Disable":     func() error { return s.Disable(over, u.Name, true) },
-		"Override":    func() error { return s.Override(over, u.Name, someOverrides()) },
-		"Delete":      func() error { return s.Delete(over, u.Name) },
-		"Delete none": func() error { return s.Delete(over, second.Name) },
-		"AddToken":    func() error { return s.AddToken(over, u.Name, u.ID, other) },
-		"Tokens":      func() error { _, err := s.Tokens(over, u.Name, u.ID); return err },
-		"RemoveToken": func() error { _, err := s.RemoveToken(over, u.Name, u.ID, k.ID); return err },
-		"SetKey":      func() error { return s.SetKey(over, u.Name, u.ID, "one", []byte{1}) },
+		"Create":       func() error { return s.Create(over, second, other) },
+		"Find":         func() error { _, _, err := s.Find(over, k.Hash); return err },
+		"Find none":    func() error { _, _, err := s.Find(over, other.Hash); return err },
+		"Get":          func() error { _, err := s.Get(over, u.Name); return err },
+		"Get none":     func() error { _, err := s.Get(over, second.Name); return err },
+		"List":         func() error { _, err := s.List(over, "", 10); return err },
+		"Disable":      func() error { return s.Disable(over, u.Name, true) },
+		"Override":     func() error { return s.Override(over, u.Name, someOverrides()) },
+		"Delete":       func() error { return s.Delete(over, u.Name) },
+		"Delete none":  func() error { return s.Delete(over, second.Name) },
+		"AddToken":     func() error { return s.AddToken(over, u.Name, u.ID, other) },
+		"Tokens":       func() error { _, err := s.Tokens(over, u.Name, u.ID); return err },
+		"RemoveToken":  func() error { _, err := s.RemoveToken(over, u.Name, u.ID, k.ID); return err },
+		"ReplaceToken": func() error { _, err := s.ReplaceToken(over, u.Name, u.ID, k.ID, other); return err },
+		"SetKey":       func() error { return s.SetKey(over, u.Name, u.ID, "one", []byte{1}) },
 	} {
 		err := do()
 		if !errors.Is(err, context.Canceled) {

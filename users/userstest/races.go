@@ -14,6 +14,7 @@ var races = []scenario{
 	{"many tokens at once", tokensRace},
 	{"many keys at once", keysRace},
 	{"a token removed at once by many", removeRace},
+	{"a token replaced at once by many", replaceRace},
 	{"deleted at once by many", deleteRace},
 	{"no change of others is lost", changeRace},
 	{"a token given while the user goes", givenRace},
@@ -111,6 +112,28 @@ func removeRace(t *testing.T, s users.Store) {
 		addToken(t, s, u)
 	}
 	wantError(t, "AddToken", s.AddToken(ctx(t), u.Name, u.ID, newToken()), users.ErrTooMany)
+}
+
+func replaceRace(t *testing.T, s users.Store) {
+	u, k := create(t, s)
+	ks := make([]users.Token, 8)
+	for i := range ks {
+		ks[i] = newToken()
+	}
+	won := split(t, "ReplaceToken", together(len(ks), func(i int) error {
+		_, err := s.ReplaceToken(ctx(t), u.Name, u.ID, k.ID, ks[i])
+		return err
+	}), 1, users.ErrUnknown)
+	for i := range ks {
+		if among(won, i) {
+			same(t, "by the winner's", find(t, s, ks[i]), u)
+		} else {
+			unknown(t, s, "of a loser", ks[i])
+		}
+	}
+	if n := len(tokensOf(t, s, u)); n != 1 {
+		t.Errorf("%d tokens", n)
+	}
 }
 
 func deleteRace(t *testing.T, s users.Store) {

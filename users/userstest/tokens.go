@@ -12,6 +12,7 @@ var tokens = []scenario{
 	{"further tokens", further},
 	{"the oldest token first", oldest},
 	{"a token revoked", revoked},
+	{"a token replaced", replaced},
 	{"no token left", noneLeft},
 	{"somebody else's token", foreign},
 	{"as many tokens as there may be", fullOfTokens},
@@ -51,6 +52,49 @@ func revoked(t *testing.T, s users.Store) {
 	if got != (users.Token{}) {
 		t.Errorf("RemoveToken again: got %q", got.ID)
 	}
+}
+
+func replaced(t *testing.T, s users.Store) {
+	u, k := create(t, s)
+	kept := addToken(t, s, u)
+	for range users.MaxTokens - 2 { // a full list is none too full
+		addToken(t, s, u)
+	}
+	fresh := newToken()
+	got, err := s.ReplaceToken(ctx(t), u.Name, u.ID, k.ID, fresh)
+	done(t, "ReplaceToken", err)
+	sameToken(t, "ReplaceToken", got, k)
+	unknown(t, s, "once replaced", k)
+	same(t, "by the new one", find(t, s, fresh), u)
+	same(t, "by another", find(t, s, kept), u)
+	if n := len(tokensOf(t, s, u)); n != users.MaxTokens {
+		t.Errorf("%d tokens", n)
+	}
+
+	other, otherToken := create(t, s)
+	for _, c := range []struct {
+		when, name, id, token string
+		fresh                 users.Token
+		want                  error
+	}{
+		{"that is gone", u.Name, u.ID, k.ID, newToken(), users.ErrUnknown},
+		{"of somebody else", u.Name, u.ID, otherToken.ID, newToken(), users.ErrUnknown},
+		{"with the other's id", u.Name, other.ID, fresh.ID, newToken(), users.ErrUnknown},
+		{"without an id", u.Name, u.ID, "", newToken(), users.ErrUnknown},
+		{"without a name", "", u.ID, fresh.ID, newToken(), users.ErrUnknown},
+		{"by a known hash", other.Name, other.ID, otherToken.ID, fresh, users.ErrTaken},
+	} {
+		got, err := s.ReplaceToken(ctx(t), c.name, c.id, c.token, c.fresh)
+		wantError(t, "ReplaceToken "+c.when, err, c.want)
+		if got != (users.Token{}) {
+			t.Errorf("ReplaceToken %s: got %q", c.when, got.ID)
+		}
+		if c.fresh != fresh {
+			unknown(t, s, c.when, c.fresh)
+		}
+	}
+	same(t, "the new one is as it was", find(t, s, fresh), u)
+	same(t, "the other one is as it was", find(t, s, otherToken), other)
 }
 
 func noneLeft(t *testing.T, s users.Store) {
