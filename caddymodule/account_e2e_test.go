@@ -201,6 +201,11 @@ func TestTokens(t *testing.T) {
 			if i != 31 {
 				t.Errorf("the %d. token was refused", i+2)
 			}
+			// One for another has room.
+			var instead madeUser
+			decode(g.do(http.MethodPost, "/v1/user/tokens/"+bob.TokenID+"/rotate", "", bearer(bob.Token)...).want(t, 201), &instead)
+			g.chat("up/m", false, bearer(bob.Token)...).want(t, 401)
+			g.chat("up/m", false, bearer(instead.Token)...).want(t, 200)
 			return
 		}
 	}
@@ -342,4 +347,55 @@ func TestAdminUsers(t *testing.T) {
 		t.Error("the id is given out again")
 	}
 	ask("up/m", 401)
+}
+
+// Documents of users and operators have the fields that they have, each once.
+//
+// security: X7, X9
+func TestStrictDocuments(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"name":"a","list":[{"n":1}],"of":{"n":2}}`: "",
+		"\n{}\n":                               "",
+		`{"NAME":"a"}`:                       `unknown field "NAME"`,
+		`{"ma\u006de":"a"}`:                  `unknown field "mame"`,
+		`{"of":{"N":1}}`:                     `unknown field "N"`,
+		`{"list":[{"N":1}]}`:                 `unknown field "N"`,
+		`{"name":"a","name":"b"}`:            `field "name" is given twice`,
+		`{"name":"a","n\u0061me":"b"}`:       `field "name" is given twice`,
+		`{"list":[{"n":1},{"n":1,"n":2}]}`:   `field "n" is given twice`,
+		`{"name":"a"}{}`:                     "there is something behind the object",
+		`{"name":"a"`:                        "unexpected",
+		`{"name":"a"]`:                       "invalid character",
+		`[]`:                                 "cannot unmarshal array",
+		``:                                   "EOF",
+		strings.Repeat(`{"of":`, 2000) + "1": "",
+	} {
+		var v struct {
+			Name string `json:"name"`
+			List []struct {
+				N int `json:"n"`
+			} `json:"list"`
+			Of struct {
+				N int `json:"n"`
+			} `json:"of"`
+		}
+		err := decodeStrict([]byte(body), &v)
+		if strings.HasPrefix(body, `{"of":{"of":`) {
+			want = "EOF"
+		}
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60s: %v, want %s", body, err, want)
+		}
+	}
+	u := newUpstream(t)
+	t.Setenv("TEST_UP_KEY", "canary-up")
+	g := start(t, userConfig(t, u, "register 100 1h"))
+	for _, body := range []string{`{"USERNAME":"ann"}`, `{"username":"ann","username":"bob"}`, `{"username":"ann","admin":true}`} {
+		if e := g.do(http.MethodPost, "/v1/auth/register", body).want(t, 400).apiError(t); !strings.HasPrefix(e.Message, "Invalid body: ") {
+			t.Errorf("%s: %+v", body, e)
+		}
+		if n := g.adminSend(http.MethodPost, "users", body, nil); n != 400 {
+			t.Errorf("%s: admin API: %d", body, n)
+		}
+	}
 }

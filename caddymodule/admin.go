@@ -36,7 +36,7 @@ func init() {
 //	DELETE /ai_gateway/users/<name>/tokens/<id>          revoke one
 //	DELETE /ai_gateway/users/<name>                      forget the user
 //	GET  /ai_gateway/sessions[?user=<id>&limit=<n>]      sessions of agents
-//	POST /ai_gateway/sessions/<user>/<id>/cancel         end the run that holds one
+//	POST /ai_gateway/sessions/<id>/cancel[?user=<id>]    end the run that holds one
 //	GET  /ai_gateway/audit                               what has become of audit events
 //
 // Keys show as the beginning of their SHA-256. Every request looks the running

@@ -12,22 +12,22 @@ import (
 // adminSessions lists sessions, or cancels one's run:
 //
 //	GET  /ai_gateway/sessions[?user=<id>&limit=<n>]
-//	POST /ai_gateway/sessions/<user>/<id>/cancel
+//	POST /ai_gateway/sessions/<id>/cancel[?user=<id>]
 func (a *App) adminSessions(w http.ResponseWriter, r *http.Request, rest []string) error {
 	ctx, stop := context.WithTimeout(r.Context(), sessionPatience)
 	defer stop()
-	if len(rest) == 3 && rest[2] == "cancel" {
+	if len(rest) == 2 && rest[1] == "cancel" {
 		if err := need(r, http.MethodPost); err != nil {
 			return err
 		}
-		key := state.SessionKey{User: rest[0], ID: rest[1]}
+		key := state.SessionKey{User: r.URL.Query().Get("user"), ID: rest[0]}
 		if err := a.store.Sessions().Cancel(ctx, key); err != nil {
 			if errors.Is(err, state.ErrUnknown) {
 				return apiError(http.StatusNotFound, "%w", err)
 			}
 			return apiError(http.StatusServiceUnavailable, "the store: %w", err)
 		}
-		return reply(w, map[string]string{"cancelled": rest[1]})
+		return reply(w, map[string]string{"cancelled": rest[0]})
 	}
 	if len(rest) != 0 {
 		return apiError(http.StatusNotFound, "unknown path %s", r.URL.Path)

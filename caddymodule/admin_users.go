@@ -9,10 +9,12 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"time"
 
+	"github.com/universal-ai-gateway/magicproxy/openai"
 	"github.com/universal-ai-gateway/magicproxy/users"
 )
 
@@ -93,8 +95,58 @@ func statusOfUser(u users.User) userStatus {
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// decodeStrict reads one JSON object that has no fields but v's.
+// fieldName is what every field of our documents is called.
+var fieldName = regexp.MustCompile(`^[a-z_]+$`)
+
+// checkFields refuses what json.Decoder lets pass: NAME where name is meant, and a field
+// that is given twice, of which two readers may take different ones (security X7, X9).
+func checkFields(d *json.Decoder) error {
+	opening, err := d.Token()
+	if err != nil {
+		return err
+	}
+	switch opening {
+	case json.Delim('{'):
+		seen := make(map[string]bool)
+		for d.More() {
+			t, err := d.Token()
+			if err != nil {
+				return err
+			}
+			name, _ := t.(string)
+			switch {
+			case !fieldName.MatchString(name):
+				return fmt.Errorf("unknown field %q", openai.Cut(name, 64))
+			case seen[name]:
+				return fmt.Errorf("field %q is given twice", openai.Cut(name, 64))
+			}
+			seen[name] = true
+			if err := checkFields(d); err != nil {
+				return err
+			}
+		}
+	case json.Delim('['):
+		for d.More() {
+			if err := checkFields(d); err != nil {
+				return err
+			}
+		}
+	default:
+		return nil
+	}
+	_, err = d.Token() // the closing bracket
+	return err
+}
+
+// decodeStrict reads one JSON object that has no fields but v's, each at most once.
 func decodeStrict(body []byte, v any) error {
+	err := checkFields(json.NewDecoder(bytes.NewReader(body)))
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return err
+	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {

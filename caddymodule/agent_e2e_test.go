@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -242,6 +243,37 @@ func TestSessions(t *testing.T) {
 	}
 	eventually(t, "the session is free", func() bool { return !strings.Contains(get(ann, id).body, `"running":true`) })
 	eventually(t, "the upstream call is cancelled", func() bool { return u.left() == 1 })
+}
+
+// An operator ends anybody's run.
+//
+// contract: A12
+func TestOperatorCancels(t *testing.T) {
+	u := newUpstream(t)
+	c := agentConfig(u, "", "")
+	c.handler = "auth optional"
+	c.global += "\ntoken ann ann-secret"
+	g := start(t, c)
+	u.when("", hang(`data: {"choices":[{"index":0,"delta":{"content":"Once"}}]}`+"\n\n"))
+	for user, header := range map[string][]string{"": nil, "ann": bearer("ann-secret")} {
+		res := g.open(http.MethodPost, "/v1/chat/completions", strings.NewReader(chatBody("helper", true)), header...)
+		id := res.Header.Get(headerSession)
+		var list []struct{ User, ID string }
+		if g.adminDo(http.MethodGet, "/ai_gateway/sessions?user="+user, &list); !slices.ContainsFunc(list, func(s struct{ User, ID string }) bool { return s.ID == id && s.User == user }) {
+			t.Errorf("user %q: %v", user, list)
+		}
+		if n := g.adminDo(http.MethodPost, "/ai_gateway/sessions/"+id+"/cancel?user=nobody", nil); n != 404 {
+			t.Errorf("as somebody else's: %d", n)
+		}
+		if n := g.adminDo(http.MethodPost, "/ai_gateway/sessions/"+id+"/cancel?user="+user, nil); n != 200 {
+			t.Errorf("user %q: %d", user, n)
+		}
+		rest, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if err != nil || !strings.Contains(string(rest), `"code":"cancelled"`) {
+			t.Errorf("user %q: %v: %s", user, err, rest)
+		}
+	}
 }
 
 // contract: S9

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -214,6 +215,28 @@ func (j *journal) Destruct() error {
 		closings.start(j.dir, j.logger, j.log.Close)
 	}
 	return nil
+}
+
+// flushJournals waits until all that was recorded in journals that are open has gone
+// where it is to go, or until ctx ends.
+func flushJournals(ctx context.Context) error {
+	var all []*journal
+	journals.Range(func(_, value any) bool {
+		all = append(all, value.(*journal))
+		return true
+	})
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, j := range all {
+		wg.Go(func() {
+			j.mu.Lock()
+			log := j.log
+			j.mu.Unlock()
+			errs[i] = log.Flush(ctx)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // claim is a configuration's use of a journal.

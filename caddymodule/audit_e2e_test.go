@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/universal-ai-gateway/magicproxy/audit"
 	"github.com/universal-ai-gateway/magicproxy/mcp/mcptest"
 )
 
@@ -334,11 +335,36 @@ func TestStrangers(t *testing.T) {
 		if got != strangersInAll-strangersByAddress || unrecorded != 990 {
 			t.Errorf("of all: %d, of which the first says that there were %d", got, unrecorded)
 		}
-		time.Sleep(strangersWindow) // synctest's clock
+		time.Sleep(strangersWindow) //nolint:forbidigo // synctest's clock
 		if got, unrecorded := admit("loud", 1); got != 1 || unrecorded != 50 {
 			t.Errorf("a minute later: %d, %d", got, unrecorded)
 		}
 	})
+}
+
+// A stream that outlasts the grace period holds its configuration's journal open. At the
+// end of the process what was recorded until then is in the file.
+//
+// contract: U3
+// fault: K7
+func TestExitFlushesWhatIsStillOpen(t *testing.T) {
+	dir := t.TempDir()
+	g := start(t, config{global: fmt.Sprintf("mock on\naudit file %q", dir), handler: "auth off"})
+	app := runningApp()
+	app.enter()
+	defer app.leave()
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	trail := app.recorder.log().Trail(audit.Subject{Request: "req_last"})
+	const n = 500
+	for range n {
+		trail.Record(audit.Event{Payload: audit.Chunk{Kind: "content"}})
+	}
+	atExit(t.Context())
+	if got := len(of(g.events(dir), "req_last")); got != n {
+		t.Errorf("%d of %d events are in the file", got, n)
+	}
 }
 
 // contract: U3

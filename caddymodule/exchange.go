@@ -370,7 +370,7 @@ func (x *exchange) unread(err error) *openai.Error {
 		return openai.RequestTimeout()
 	case x.r.Context().Err() != nil:
 		x.left = true
-		return nil
+		return nil //nolint:nilerr // nobody is there to be told
 	}
 	return openai.InvalidRequest("", "The request body could not be read to its end.")
 }

@@ -84,7 +84,9 @@ func TestNothingIsFree(t *testing.T) {
 		{"unknown model", 404, chat(chatBody("nobody/m", false))},
 		{"not allowed", 403, chat(chatBody("helper", false))},
 		{"too large", 413, func(ann []string) int { // its length is not announced
-			return g.open(http.MethodPost, "/v1/chat/completions", io.MultiReader(strings.NewReader(strings.Repeat(" ", 4<<10))), ann...).StatusCode
+			res := g.open(http.MethodPost, "/v1/chat/completions", io.MultiReader(strings.NewReader(strings.Repeat(" ", 4<<10))), ann...)
+			_ = res.Body.Close()
+			return res.StatusCode
 		}},
 		{"me", 200, send(http.MethodGet, "/v1/user/me", "")},
 		{"keys", 200, send(http.MethodGet, "/v1/user/keys", "")},

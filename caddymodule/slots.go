@@ -109,14 +109,15 @@ func (c *closer) all(ctx context.Context) error {
 	}
 }
 
-func init() {
-	// The process ends when this returns: what audits are still under way have their
-	// time, and no more.
-	caddy.OnExit(func(context.Context) {
-		ctx, stop := context.WithTimeoutCause(context.Background(), closeTime+time.Second, errors.New("the process ends"))
-		defer stop()
-		if err := closings.all(ctx); err != nil {
-			caddy.Log().Named("ai_gateway").Warn("the process ends before everything is closed", zap.Error(err))
-		}
-	})
+// atExit gives what audits are still under way their time, and no more: the process ends
+// when it returns. Streams that outlast Caddy's grace period hold journals open; what
+// they have recorded until now is flushed.
+func atExit(context.Context) {
+	ctx, stop := context.WithTimeoutCause(context.Background(), closeTime+time.Second, errors.New("the process ends"))
+	defer stop()
+	if err := errors.Join(flushJournals(ctx), closings.all(ctx)); err != nil {
+		caddy.Log().Named("ai_gateway").Warn("the process ends before everything is closed", zap.Error(err))
+	}
 }
+
+func init() { caddy.OnExit(atExit) }
