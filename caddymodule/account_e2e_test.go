@@ -355,7 +355,7 @@ func TestAdminUsers(t *testing.T) {
 func TestStrictDocuments(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"name":"a","list":[{"n":1}],"of":{"n":2}}`: "",
-		"\n{}\n":                               "",
+		"\n{}\n":                             "",
 		`{"NAME":"a"}`:                       `unknown field "NAME"`,
 		`{"ma\u006de":"a"}`:                  `unknown field "mame"`,
 		`{"of":{"N":1}}`:                     `unknown field "N"`,
