@@ -36,10 +36,10 @@ func (l *limits) take(all []Limit, a *Admitted) {
 	for i := range all {
 		shards = append(shards, uint8(maphash.String(l.seed, all[i].Key)%limitShards))
 	}
-	locked := shards
-	if len(shards) > 1 {
-		locked = slices.Compact(slices.Sorted(slices.Values(shards)))
-	}
+	var order [8]uint8
+	locked := append(order[:0], shards...)
+	slices.Sort(locked)
+	locked = slices.Compact(locked)
 	for _, s := range locked { // in order: nobody waits for whom waits for him
 		l.shards[s].mu.Lock()
 	}
@@ -69,8 +69,7 @@ func (l *limits) take(all []Limit, a *Admitted) {
 	}
 }
 
-// put remembers a tat, and forgets others to make room: those that are whole, then
-// whichever comes first, of some the one that is closest to it.
+// put remembers a tat, and forgets another to make room.
 func (s *limitShard) put(key string, tat, now float64) {
 	if s.tats == nil {
 		s.tats = make(map[string]float64)
@@ -81,20 +80,26 @@ func (s *limitShard) put(key string, tat, now float64) {
 	s.tats[key] = tat
 }
 
+// forget makes room for one: of some, which the map's order picks at random, those go
+// that are whole, or else the one that is closest to it. Whoever fills a shard with
+// callers makes nobody wait for a look at all of them.
 func (s *limitShard) forget(now float64) {
+	const some = 64
 	var first string
-	least, looked := 0.0, 0
-	for key, tat := range s.tats { // the map's order is random
-		if tat <= now {
+	least, looked, found := 0.0, 0, false
+	for key, tat := range s.tats {
+		switch {
+		case tat <= now:
 			delete(s.tats, key)
-			continue
-		}
-		if looked < 64 && (looked == 0 || tat < least) {
+			found = true
+		case looked == 0 || tat < least:
 			first, least = key, tat
-			looked++
+		}
+		if looked++; looked == some {
+			break
 		}
 	}
-	if len(s.tats) >= maxLimitsPerShard {
+	if !found {
 		delete(s.tats, first)
 	}
 }

@@ -77,15 +77,22 @@ func joined(modes []state.Mode) string {
 
 // Check reports what New would refuse.
 func Check(url string, o Options) error {
-	if _, err := parse(url); err != nil {
-		return err
+	_, err := o.address(url)
+	return err
+}
+
+// address reads the URL, and refuses modes that make no sense.
+func (o Options) address(url string) (address, error) {
+	at, err := parse(url)
+	if err != nil {
+		return at, err
 	}
 	for _, use := range slices.Sorted(maps.Keys(o.Modes)) {
 		if err := CheckMode(use, o.Modes[use]); err != nil {
-			return fmt.Errorf("fail %s: %w", use, err)
+			return at, fmt.Errorf("fail %s: %w", use, err)
 		}
 	}
-	return nil
+	return at, nil
 }
 
 // Store is a state.Store over Redis. It must be closed.
@@ -115,10 +122,7 @@ const (
 
 // New makes a store. It dials nothing.
 func New(url string, o Options) (*Store, error) {
-	if err := Check(url, o); err != nil {
-		return nil, err
-	}
-	at, err := parse(url)
+	at, err := o.address(url)
 	if err != nil {
 		return nil, err
 	}
