@@ -2,6 +2,7 @@ package mongodb
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -16,16 +17,27 @@ func TestContextsThatHaveEnded(t *testing.T) {
 	cancel()
 	late, cancel := context.WithDeadline(t.Context(), time.Now())
 	defer cancel()
-	short, cancel := context.WithTimeout(t.Context(), 50*time.Microsecond)
-	defer cancel()
 	for want, ctx := range map[error]context.Context{context.Canceled: ended, context.DeadlineExceeded: late} {
 		_, _, err := s.Find(ctx, users.Hash{})
 		wantError(t, "Find", err, want)
 		_, err = s.List(ctx, "", 1)
 		wantError(t, "List", err, want)
 	}
-	_, _, err := s.Find(short, users.Hash{})
-	wantError(t, "hardly any time", err, context.DeadlineExceeded)
+	// On a busy machine the clock may be later than the answer.
+	cut := 0
+	for range 100 {
+		short, cancel := context.WithTimeout(t.Context(), 50*time.Microsecond)
+		_, _, err := s.Find(short, users.Hash{})
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) {
+			cut++
+		} else {
+			wantError(t, "answered in time", err, users.ErrUnknown)
+		}
+	}
+	if cut == 0 {
+		t.Error("hardly any time was enough 100 times")
+	}
 	if h := s.Health(); !h.Up {
 		t.Errorf("callers without time say nothing about the backend: %+v", h)
 	}
