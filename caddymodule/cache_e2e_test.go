@@ -7,12 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"go.uber.org/zap"
-
-	"github.com/universal-ai-gateway/magicproxy/state"
 )
 
 func cacheConfig(u *upstream, agent string) config {
@@ -192,32 +186,28 @@ func TestCacheKeepsOnlyAnswers(t *testing.T) {
 	}
 }
 
-// spoiling is a store whose cached answers cannot be read.
-type spoiling struct{}
-
-func (*spoiling) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: storeSpace + ".test_spoiling", New: func() caddy.Module { return new(spoiling) }}
-}
-func (*spoiling) Identity() string { return "test_spoiling" }
-func (*spoiling) Open(*zap.Logger) (OpenStore, error) {
-	return spoiled{lasting{state.NewMemory(state.MemoryOptions{})}}, nil
-}
-func (*spoiling) UnmarshalCaddyfile(*caddyfile.Dispenser) error { return nil }
-
-type spoiled struct{ lasting }
+// spoiled is a store whose cached answers cannot be read.
+type spoiled struct{ OpenStore }
 
 func (s spoiled) Put(key string, answer []byte, ttl time.Duration) {
-	s.lasting.Put(key, answer[:len(answer)-20], ttl)
+	s.OpenStore.Put(key, answer[:len(answer)-20], ttl)
 }
-
-func init() { caddy.RegisterModule(new(spoiling)) }
 
 // A cached answer that cannot be read is none: nobody gets it, and the request is one.
 func TestCacheThatCannotBeRead(t *testing.T) {
 	u := newUpstream(t)
 	c := cacheConfig(u, "")
 	dir := t.TempDir()
-	c.global = fmt.Sprintf("store test_spoiling\naudit file %q\n%s", dir, c.global)
+	c.global = fmt.Sprintf("audit file %q\n%s", dir, c.global)
+	const kind = "memory"
+	if _, there := stores.LoadOrStore(kind, pooledStore{spoiled{lasting{memory}}}); there {
+		t.Fatal("the store is in use")
+	}
+	t.Cleanup(func() {
+		if _, err := stores.Delete(kind); err != nil {
+			t.Error(err)
+		}
+	})
 	g := start(t, c)
 	for _, stream := range []string{"", `,"stream":true`} {
 		g.ask("chat", `,"seed":1`+stream, bearer("ann-secret")...).want(t, 200)

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,6 +19,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	"github.com/universal-ai-gateway/magicproxy/loadtest/backendtest"
 )
 
 // gateway is a running Caddy with the gateway in it. Caddy runs once per
@@ -108,20 +110,10 @@ func (g *gateway) mustLoad(c config) {
 	}
 }
 
-// freeAddr returns a loopback address that nobody listens on, below the ports
-// that the system gives to outgoing connections. It matters: Caddy shares ports,
-// so a second taker would get half of the connections and not an error.
+// freeAddr is an address of this machine that nobody listens on.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))
-		if ln, err := net.Listen("tcp", addr); err == nil {
-			_ = ln.Close()
-			return addr
-		}
-	}
-	t.Fatal("no free port")
-	return ""
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(backendtest.FreePort(t)))
 }
 
 // answer is a response read to its end.

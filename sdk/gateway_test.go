@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,9 +12,12 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/universal-ai-gateway/magicproxy/loadtest/backendtest"
 )
 
 // Made-up secrets. None may turn up in a log.
@@ -74,7 +76,7 @@ func startGateway(t *testing.T, caddy, config string, env ...string) gateway {
 func tryGateway(t *testing.T, caddy, config string, env []string) (gateway, error) {
 	t.Helper()
 	dir := t.TempDir()
-	site, admin := freePorts(t)
+	site, admin := strconv.Itoa(backendtest.FreePort(t)), strconv.Itoa(backendtest.FreePort(t))
 	g := gateway{url: "http://127.0.0.1:" + site + "/v1", admin: "http://127.0.0.1:" + admin}
 
 	path, err := filepath.Abs(config)
@@ -175,24 +177,6 @@ func terminate(p *os.Process) error {
 		return p.Kill()
 	}
 	return p.Signal(os.Interrupt)
-}
-
-// freePorts returns two ports nobody listens on.
-func freePorts(t *testing.T) (a, b string) {
-	t.Helper()
-	listen := func() (net.Listener, string) {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, port, _ := net.SplitHostPort(ln.Addr().String())
-		return ln, port
-	}
-	one, a := listen()
-	defer one.Close()
-	two, b := listen() // while the other is open, so not the same
-	defer two.Close()
-	return a, b
 }
 
 // environment returns what a process needs to run, with home as its home, and

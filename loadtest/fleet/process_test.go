@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +13,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,6 +21,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/universal-ai-gateway/magicproxy/loadtest/backendtest"
 )
 
 func TestMain(m *testing.M) {
@@ -88,7 +89,7 @@ func launch(t *testing.T, env ...string) *process {
 	tr := &http.Transport{MaxIdleConnsPerHost: 256}
 	p.client = &http.Client{Transport: tr, Timeout: time.Minute}
 	t.Cleanup(tr.CloseIdleConnections)
-	site, admin := freePort(t), freePort(t)
+	site, admin := strconv.Itoa(backendtest.FreePort(t)), strconv.Itoa(backendtest.FreePort(t))
 	p.url, p.admin = "http://127.0.0.1:"+site, "http://127.0.0.1:"+admin
 	p.env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + p.home, "XDG_DATA_HOME=" + p.home, "XDG_CONFIG_HOME=" + p.home,
@@ -275,21 +276,6 @@ func (p *process) auditStats() (s struct {
 	doc.Stats = &s
 	p.adminGet("/ai_gateway/audit", &doc)
 	return s
-}
-
-// freePort returns a port that nobody listens on, below those that the system gives to
-// outgoing connections: a gateway is started again at the same place.
-func freePort(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		port := fmt.Sprint(12000 + rand.IntN(18000))
-		if ln, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
-			_ = ln.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 // until polls until a condition holds.

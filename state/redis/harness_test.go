@@ -3,7 +3,6 @@ package redis
 import (
 	"bytes"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -126,7 +125,7 @@ func serve(t testing.TB, args func(n *node) []string) *node {
 		t.Skip(err)
 	}
 	for range 5 { // a port may be taken by somebody else in the meantime
-		n := &node{t: t, dir: t.TempDir(), port: freePort(t), bus: freePort(t)}
+		n := &node{t: t, dir: t.TempDir(), port: backendtest.FreePort(t), bus: backendtest.FreePort(t)}
 		n.start(args(n))
 		t.Cleanup(n.kill)
 		if n.ready() {
@@ -184,21 +183,6 @@ func (n *node) kill() {
 }
 
 func (n *node) addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(n.port)) }
-
-// freePort finds a port below those that the system gives to clients.
-func freePort(t testing.TB) int {
-	t.Helper()
-	for range 50 {
-		port := 15000 + rand.IntN(15000)
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			l.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return 0
-}
 
 // onDemand are a server's arguments: loopback, nothing on disk.
 func onDemand(n *node, more ...string) []string {

@@ -15,7 +15,9 @@ import (
 )
 
 // nowhere is the URL of a Redis that is not there.
-func nowhere(t testing.TB) string { return fmt.Sprintf("redis://127.0.0.1:%d", freePort(t)) }
+func nowhere(t testing.TB) string {
+	return fmt.Sprintf("redis://127.0.0.1:%d", backendtest.FreePort(t))
+}
 
 // Without Redis each use goes on as its mode says, from the first request on.
 //
