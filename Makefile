@@ -10,14 +10,16 @@ GOVULNCHECK   := v1.9.0
 # FUZZTIME is how long each fuzz target runs; BENCH holds flags of loadtest/bench, as in make bench-gateway BENCH='-rounds 3'.
 FUZZTIME ?= 20s
 BENCH    ?=
+# LOADTEST holds flags of loadtest/bench locust, as in make loadtest LOADTEST='-rounds 1 -time 20s'.
+LOADTEST ?=
 
 # What `make run` proposes to ask for: the first tier of Caddyfile.example.
 MODEL = $(shell awk '$$1 == "tier" { print $$2; exit }' Caddyfile.example)
 
-.PHONY: help build run sdk mcp backends backends-down test race fuzz bench bench-gateway mcp-conformance lint example cross xcaddy vuln clean
+.PHONY: help build run sdk mcp backends backends-down test race fuzz bench bench-gateway loadtest loadtest-full mcp-conformance lint example cross xcaddy vuln clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 build: ## build a Caddy with the gateway in it, bin/caddy
 	go build -trimpath -o bin/caddy ./cmd/caddy
@@ -57,6 +59,14 @@ bench: ## run the Go benchmarks
 bench-gateway: build ## compare with reverse_proxy under load (linux, ten minutes)
 	loadtest/backends run -- go run ./loadtest/bench $(BENCH)
 
+loadtest: build ## users of Locust against the gateway in mock mode, and against the floor (linux, five minutes)
+	scripts/locust
+	go run ./loadtest/bench locust -config embedded $(LOADTEST)
+
+loadtest-full: build ## the same with Redis, MongoDB and Kafka, and the monitor beside it
+	scripts/locust
+	loadtest/backends run -- go run ./loadtest/bench locust -config full -users 10 $(LOADTEST)
+
 lint: .tools/golangci-lint-$(GOLANGCI_LINT) ## check formatting and style
 	test -z "$$(gofmt -s -l . | tee /dev/stderr)"
 	$< run
@@ -76,7 +86,7 @@ vuln: .tools/govulncheck-$(GOVULNCHECK) ## look for known vulnerabilities (fetch
 	$< ./...
 
 clean: ## remove what was built; tools stay in .tools/
-	rm -rf bin prof
+	rm -rf bin prof loadtest/results
 
 .tools/golangci-lint-$(GOLANGCI_LINT):
 	GOBIN=$(CURDIR)/.tools go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)

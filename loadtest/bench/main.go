@@ -42,6 +42,11 @@ func main() {
 }
 
 func run() error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(os.Args) > 1 && os.Args[1] == "mock" {
+		return runMock(ctx, os.Args[2:])
+	}
 	if len(os.Args) > 1 && os.Args[1] == "upstream" {
 		fs := flag.NewFlagSet("upstream", flag.ExitOnError)
 		pace := fs.Duration("pace", time.Second, "between the events of slow streams")
@@ -52,6 +57,9 @@ func run() error {
 	}
 	if !procSupported {
 		return errors.New("CPU and memory of other processes are read from /proc: linux only")
+	}
+	if len(os.Args) > 1 && os.Args[1] == "locust" {
+		return runLocust(ctx, os.Args[2:])
 	}
 
 	var (
@@ -83,8 +91,6 @@ func run() error {
 		return errors.New("counts, rates and durations must be above zero")
 	}
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	binary, err := exec.LookPath(*caddy)
 	if err != nil {
 		return fmt.Errorf("%w (make build makes bin/caddy)", err)

@@ -30,8 +30,8 @@ func startProcess(name, dir string, env []string, argv ...string) (*process, *bu
 	if err != nil {
 		return nil, nil, err
 	}
-	defer logFile.Close() // the child has its own descriptor
-	p.cmd = exec.Command(argv[0], argv[1:]...)
+	defer logFile.Close()                      // the child has its own descriptor
+	p.cmd = exec.Command(argv[0], argv[1:]...) //nolint:gosec // who runs a bench says what it runs
 	p.cmd.Env, p.cmd.Dir, p.cmd.Stderr = env, dir, logFile
 	p.cmd.SysProcAttr = childAttr()
 	out, in, err := os.Pipe()
