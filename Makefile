@@ -16,7 +16,7 @@ LOADTEST ?=
 # What `make run` proposes to ask for: the first tier of Caddyfile.example.
 MODEL = $(shell awk '$$1 == "tier" { print $$2; exit }' Caddyfile.example)
 
-.PHONY: help build run sdk mcp backends backends-down test race fuzz bench bench-gateway loadtest loadtest-full mcp-conformance lint example cross xcaddy vuln clean
+.PHONY: help build run sdk locust mcp backends backends-down test race fuzz bench bench-gateway loadtest loadtest-full mcp-conformance lint example cross xcaddy vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,9 @@ run: build ## build, print a line to try, and start on :8001 with Caddyfile.exam
 sdk: ## install the OpenAI SDKs that the tests use, once (needs python3 and npm)
 	scripts/sdk
 
+locust: ## install Locust, once (needs python3)
+	scripts/locust
+
 mcp: ## install the real tool servers and the conformance suite that the tests use, once (needs npm)
 	scripts/mcp
 
@@ -41,10 +44,10 @@ backends: ## start Redis, MongoDB and Kafka on loopback, and print where (make b
 backends-down:
 	loadtest/backends down
 
-test: sdk mcp ## run all tests, with a Redis, a MongoDB and a Kafka of their own
+test: sdk mcp locust ## run all tests, with a Redis, a MongoDB and a Kafka of their own
 	loadtest/backends run -- go test -shuffle=on ./...
 
-race: sdk mcp ## run all tests with the race detector (needs a C compiler)
+race: sdk mcp locust ## run all tests with the race detector (needs a C compiler)
 	loadtest/backends run -- go test -race -shuffle=on ./...
 
 mcp-conformance: mcp ## run the client scenarios of the MCP conformance suite, and count
@@ -59,12 +62,10 @@ bench: ## run the Go benchmarks
 bench-gateway: build ## compare with reverse_proxy under load (linux, ten minutes)
 	loadtest/backends run -- go run ./loadtest/bench $(BENCH)
 
-loadtest: build ## users of Locust against the gateway in mock mode, and against the floor (linux, five minutes)
-	scripts/locust
+loadtest: build locust ## users of Locust against the gateway in mock mode, and against the floor (linux, five minutes)
 	go run ./loadtest/bench locust -config embedded $(LOADTEST)
 
-loadtest-full: build ## the same with Redis, MongoDB and Kafka, and the monitor beside it
-	scripts/locust
+loadtest-full: build locust ## the same with Redis, MongoDB and Kafka, and the monitor beside it
 	loadtest/backends run -- go run ./loadtest/bench locust -config full -users 10 $(LOADTEST)
 
 lint: .tools/golangci-lint-$(GOLANGCI_LINT) ## check formatting and style
