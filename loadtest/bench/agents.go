@@ -79,7 +79,7 @@ func measureAgent(ctx context.Context, caddy string, want agentWant, round int, 
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // temporary anyway
 	token := randomSecret()
-	t, err := startCaddy(dir, caddy, "agents", []string{"", ""}, token, p.Agents)
+	t, err := startCaddy(dir, caddy, "agents", []string{"", ""}, token, p.Agents, 2)
 	if err != nil {
 		return nil, err
 	}

@@ -33,9 +33,9 @@ func answering(t *testing.T, response string) string {
 }
 
 func TestClientAgainstUpstream(t *testing.T) {
-	srv := httptest.NewServer(newUpstream(10 * time.Millisecond))
+	srv := httptest.NewServer(newUpstream(timing{pace: 10 * time.Millisecond}))
 	t.Cleanup(srv.Close)
-	p := newPool(strings.TrimPrefix(srv.URL, "http://"), "t", 1)
+	p := newPool(strings.TrimPrefix(srv.URL, "http://"), "t", 1, 2)
 	t.Cleanup(p.close)
 	c := p.clients[0]
 	for range 3 {
@@ -69,7 +69,7 @@ func TestClientSeesBrokenAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newClient(answering(t, tt.response))
 			defer c.close()
-			err := c.do(requestBytes(c.addr, "t", stream), checkStream)
+			err := c.do(requestBytes(c.addr, "t", stream, 2), checkStream)
 			if err == nil || errors.Is(err, errTruncated) != tt.truncated {
 				t.Errorf("err = %v, truncated wanted: %t", err, tt.truncated)
 			}
@@ -86,7 +86,31 @@ func TestClientReadsChunksOfAnySize(t *testing.T) {
 	b.WriteString("0\r\nTrailer: x\r\n\r\n")
 	c := newClient(answering(t, b.String()))
 	defer c.close()
-	if err := c.do(requestBytes(c.addr, "t", stream), checkStream); err != nil {
+	if err := c.do(requestBytes(c.addr, "t", stream, 2), checkStream); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestPrompts(t *testing.T) {
+	for prompt, want := range map[int]int{1: 2_000, 2: 2_000, 30: 30_000, 100: 100_000} {
+		if n := len(requestBytes("a:1", "t", plain, prompt)); n < want*9/10 || n > want*12/10 {
+			t.Errorf("a prompt of %d KB makes a request of %d bytes", prompt, n)
+		}
+	}
+}
+
+func TestTiming(t *testing.T) {
+	srv := httptest.NewServer(newUpstream(timing{delay: 20 * time.Millisecond, between: 5 * time.Millisecond}))
+	defer srv.Close()
+	p := newPool(strings.TrimPrefix(srv.URL, "http://"), "t", 1, 2)
+	defer p.close()
+	for k, least := range map[kind]time.Duration{plain: 20 * time.Millisecond, stream: (20 + (contentEvents+2)*5) * time.Millisecond} {
+		start := time.Now()
+		if err := p.clients[0].do(p.reqs[k], k.check()); err != nil {
+			t.Errorf("%s: %v", k, err)
+		}
+		if took := time.Since(start); took < least {
+			t.Errorf("%s took %s, less than %s", k, took, least)
+		}
 	}
 }

@@ -16,13 +16,14 @@ type pool struct {
 	reqs    [3][]byte // by kind
 }
 
-func newPool(addr, token string, size int) *pool {
+// newPool makes size connections, for requests with prompts of so many KB.
+func newPool(addr, token string, size, prompt int) *pool {
 	p := &pool{}
 	for range size {
 		p.clients = append(p.clients, newClient(addr))
 	}
 	for _, k := range []kind{plain, stream, slowStream} {
-		p.reqs[k] = requestBytes(addr, token, k)
+		p.reqs[k] = requestBytes(addr, token, k, prompt)
 	}
 	return p
 }

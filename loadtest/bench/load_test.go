@@ -23,7 +23,7 @@ func TestScheduleIsFixedByRate(t *testing.T) {
 func TestOpenLoopCountsRequestsDelayedByAStall(t *testing.T) {
 	const stall = 200 * time.Millisecond
 	var n atomic.Int64
-	up := newUpstream(time.Second)
+	up := newUpstream(timing{pace: time.Second})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if n.Add(1) == 10 {
 			time.Sleep(stall) //nolint:forbidigo // the stall is what is tested
@@ -31,7 +31,7 @@ func TestOpenLoopCountsRequestsDelayedByAStall(t *testing.T) {
 		up.ServeHTTP(w, r)
 	}))
 	t.Cleanup(srv.Close)
-	p := newPool(strings.TrimPrefix(srv.URL, "http://"), "t", 1) // one connection: the stall holds up all that follow
+	p := newPool(strings.TrimPrefix(srv.URL, "http://"), "t", 1, 2) // one connection: the stall holds up all that follow
 	t.Cleanup(p.close)
 	r := openLoop(t.Context(), p, plain, 100, 500)
 	if err := r.problem(); err != nil {
@@ -49,9 +49,9 @@ func TestOpenLoopCountsRequestsDelayedByAStall(t *testing.T) {
 }
 
 func TestClosedLoopCountsAll(t *testing.T) {
-	srv := httptest.NewServer(newUpstream(time.Second))
+	srv := httptest.NewServer(newUpstream(timing{pace: time.Second}))
 	t.Cleanup(srv.Close)
-	p := newPool(strings.TrimPrefix(srv.URL, "http://"), "t", 4)
+	p := newPool(strings.TrimPrefix(srv.URL, "http://"), "t", 4, 2)
 	t.Cleanup(p.close)
 	for _, k := range kinds {
 		r := closedLoop(t.Context(), p, k, 101, 4)
@@ -72,9 +72,9 @@ func TestClosedLoopCountsAll(t *testing.T) {
 }
 
 func TestOpenStreamsKeepsThemOpen(t *testing.T) {
-	srv := httptest.NewServer(newUpstream(5 * time.Millisecond))
+	srv := httptest.NewServer(newUpstream(timing{pace: 5 * time.Millisecond}))
 	t.Cleanup(srv.Close)
-	p := newPool(strings.TrimPrefix(srv.URL, "http://"), "t", 1)
+	p := newPool(strings.TrimPrefix(srv.URL, "http://"), "t", 1, 2)
 	s, err := openStreams(t.Context(), p, 40)
 	defer s.close()
 	if err != nil {

@@ -49,11 +49,14 @@ func run() error {
 	}
 	if len(os.Args) > 1 && os.Args[1] == "upstream" {
 		fs := flag.NewFlagSet("upstream", flag.ExitOnError)
-		pace := fs.Duration("pace", time.Second, "between the events of slow streams")
+		var t timing
+		fs.DurationVar(&t.pace, "pace", time.Second, "between the events of slow streams")
+		fs.DurationVar(&t.delay, "delay", 0, "before an answer")
+		fs.DurationVar(&t.between, "between", 0, "between the events of streams")
 		if err := fs.Parse(os.Args[2:]); err != nil {
 			return err
 		}
-		return runUpstream(*pace)
+		return runUpstream(t)
 	}
 	if !procSupported {
 		return errors.New("CPU and memory of other processes are read from /proc: linux only")
@@ -83,11 +86,14 @@ func run() error {
 	flag.IntVar(&p.Slices, "slices", 8, "parts each loop is cut in, targets taking turns")
 	flag.IntVar(&p.OpenStreams, "streams", 2000, "memory: open streams")
 	flag.DurationVar(&p.Pace, "pace", time.Second, "memory: between the events of a stream")
+	flag.IntVar(&p.Prompt, "prompt", 2, "size of the prompts in KB")
+	flag.DurationVar(&p.Delay, "delay", 0, "the upstream answers after so long, as a model would")
+	flag.DurationVar(&p.Between, "between", 0, "the upstream writes the events of a stream so far apart")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
 	}
-	if p.Rounds < 1 || p.Concurrency < 1 || p.Requests < 1 || p.Streams < 1 || p.Rate <= 0 || p.Open <= 0 || p.OpenStreams < 1 || p.Slices < 1 || p.Pace <= 0 || *sseCheck < 0 || *agents < 0 || *agentsOn <= 0 {
+	if p.Rounds < 1 || p.Concurrency < 1 || p.Requests < 1 || p.Streams < 1 || p.Rate <= 0 || p.Open <= 0 || p.OpenStreams < 1 || p.Slices < 1 || p.Pace <= 0 || p.Prompt < 1 || p.Delay < 0 || p.Between < 0 || *sseCheck < 0 || *agents < 0 || *agentsOn <= 0 {
 		return errors.New("counts, rates and durations must be above zero")
 	}
 
@@ -160,7 +166,7 @@ func conclude(r interface {
 // runAll is the whole comparison. Memory comes last, from fresh processes.
 func runAll(ctx context.Context, caddy string, names []string, p *plan, profile string, memoryOn bool) (*report, error) {
 	cells, err := func() ([]cell, error) {
-		b, err := newBed(ctx, caddy, names, p.poolSize(), p.Pace)
+		b, err := newBed(ctx, caddy, names, p.poolSize(), p)
 		if err != nil {
 			return nil, err
 		}
@@ -194,7 +200,7 @@ func runCheck(ctx context.Context, caddy string, names []string, n int, p *plan)
 	if len(names) == 0 {
 		return errors.New("-sse-check needs a Caddy among -targets")
 	}
-	b, err := newBed(ctx, caddy, names, p.Concurrency, p.Pace)
+	b, err := newBed(ctx, caddy, names, p.Concurrency, p)
 	if err != nil {
 		return err
 	}

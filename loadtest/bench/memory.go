@@ -27,7 +27,7 @@ func measureMemory(ctx context.Context, caddy, name string, p *plan, progress io
 	if err := raiseFileLimit(uint64(2*p.OpenStreams + 500)); err != nil { //nolint:gosec // not negative; a proxy has two sockets a stream
 		return nil, err
 	}
-	b, err := newBed(ctx, caddy, []string{name}, p.poolSize(), p.Pace)
+	b, err := newBed(ctx, caddy, []string{name}, p.poolSize(), p)
 	if err != nil {
 		return nil, err
 	}

@@ -92,12 +92,12 @@ func (p *process) stop() {
 }
 
 // startUpstream runs this binary again as the upstream, so that its CPU is counted apart.
-func startUpstream(dir string, pace time.Duration) (*process, []string, error) {
+func startUpstream(dir string, t timing) (*process, []string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, nil, err
 	}
-	p, out, err := startProcess("upstream", dir, os.Environ(), self, "upstream", "-pace", pace.String())
+	p, out, err := startProcess("upstream", dir, os.Environ(), self, "upstream", "-pace", t.pace.String(), "-delay", t.delay.String(), "-between", t.between.String())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -134,8 +134,8 @@ func (r *report) broken() (out []string) {
 func (r *report) write(w io.Writer) error {
 	bw := bufio.NewWriter(w)
 	fmt.Fprintf(bw, "%s, %d CPUs, %s, %s\n", r.Machine, r.CPUs, r.Go, r.Date)
-	fmt.Fprintf(bw, "%d rounds; closed loop: %d connections, %d plain, %d sse; open loop: %.0f/s for %s\n\n",
-		r.Plan.Rounds, r.Plan.Concurrency, r.Plan.Requests, r.Plan.Streams, r.Plan.Rate, r.Plan.Open)
+	fmt.Fprintf(bw, "%d rounds; closed loop: %d connections, %d plain, %d sse; open loop: %.0f/s for %s; prompts of %d KB; the upstream answers after %s, events %s apart\n\n",
+		r.Plan.Rounds, r.Plan.Concurrency, r.Plan.Requests, r.Plan.Streams, r.Plan.Rate, r.Plan.Open, r.Plan.Prompt, r.Plan.Delay, r.Plan.Between)
 	tw := tabwriter.NewWriter(bw, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(tw, "\t\t%s\t", strings.Join(r.Targets, "\t"))
 	for _, t := range r.Targets {

@@ -25,9 +25,9 @@ func (k kind) check() func([]byte) error {
 	return checkStream
 }
 
-// requestBytes is a whole HTTP request of about 2 KB, the same for every target but for the Host. Usage is asked for, so that all
-// targets have the same events to deliver.
-func requestBytes(addr, token string, k kind) []byte {
+// requestBytes is a whole HTTP request with a prompt of about so many KB, 2 at least, the same for every target but for the Host.
+// Usage is asked for, so that all targets have the same events to deliver.
+func requestBytes(addr, token string, k kind, prompt int) []byte {
 	const system = "You are a careful assistant. Answer briefly, name your sources, and say so when you do not know. "
 	const user = `What is the answer to the question, and why is it \"forty-two\"? Explain as you would to a colleague — in one line. `
 	options := ""
@@ -38,7 +38,7 @@ func requestBytes(addr, token string, k kind) []byte {
 		options = `,"stream":true,"stream_options":{"include_usage":true},"metadata":{"pace":"slow"}`
 	}
 	body := fmt.Sprintf(`{"model":"bench","messages":[{"role":"system","content":"%s"},{"role":"user","content":"%s"}],"temperature":0.7,"max_tokens":256%s}`,
-		strings.Repeat(system, 8), strings.Repeat(user, 10), options)
+		strings.Repeat(system, 8), strings.Repeat(user, 10+max(0, prompt-2)*1000/len(user)), options)
 	return httpRequest(addr, token, body)
 }
 

@@ -19,7 +19,12 @@ type plan struct {
 	Slices      int           `json:"slices"`          // each loop of a round is cut in, targets taking turns
 	OpenStreams int           `json:"open_streams"`    // for the memory figure; 0: not measured
 	Pace        time.Duration `json:"pace_ns"`         // between events of those
+	Prompt      int           `json:"prompt_kb"`
+	Delay       time.Duration `json:"delay_ns"`   // of the upstream's answers
+	Between     time.Duration `json:"between_ns"` // the events of its streams
 }
+
+func (p *plan) upstream() timing { return timing{p.Pace, p.Delay, p.Between} }
 
 func (p *plan) count(k kind) int {
 	if k == plain {
@@ -28,8 +33,12 @@ func (p *plan) count(k kind) int {
 	return p.Streams
 }
 
-// poolSize: the open loop needs spare connections for the requests that a stall delays.
-func (p *plan) poolSize() int { return max(p.Concurrency, 64) }
+// poolSize: the open loop needs as many connections as there are requests on the way, and spare ones for those that a stall delays.
+func (p *plan) poolSize() int {
+	const events = contentEvents + 2
+	underway := p.Rate * (p.Delay + events*p.Between).Seconds()
+	return max(p.Concurrency, 64+2*int(underway))
+}
 
 // cell is what one target did in one round with one kind of request. Times are microseconds.
 type cell struct {

@@ -64,7 +64,7 @@ type bed struct {
 }
 
 // newBed starts everything and waits until each target has answered. size is the number of connections per target.
-func newBed(ctx context.Context, caddy string, names []string, size int, pace time.Duration) (_ *bed, err error) {
+func newBed(ctx context.Context, caddy string, names []string, size int, p *plan) (_ *bed, err error) {
 	b := &bed{}
 	defer func() {
 		if err != nil {
@@ -75,7 +75,7 @@ func newBed(ctx context.Context, caddy string, names []string, size int, pace ti
 		return nil, err
 	}
 	var addrs []string
-	if b.upstream, addrs, err = startUpstream(b.dir, pace); err != nil {
+	if b.upstream, addrs, err = startUpstream(b.dir, p.upstream()); err != nil {
 		return nil, err
 	}
 	token := randomSecret()
@@ -83,8 +83,8 @@ func newBed(ctx context.Context, caddy string, names []string, size int, pace ti
 		var t *target
 		if name == direct {
 			// Its process is the upstream, which the bed stops.
-			t = &target{name: name, proc: b.upstream, pool: newPool(addrs[0], token, size)}
-		} else if t, err = startCaddy(b.dir, caddy, name, addrs, token, size); err != nil {
+			t = &target{name: name, proc: b.upstream, pool: newPool(addrs[0], token, size, p.Prompt)}
+		} else if t, err = startCaddy(b.dir, caddy, name, addrs, token, size, p.Prompt); err != nil {
 			return nil, err
 		}
 		b.targets = append(b.targets, t)
@@ -121,7 +121,7 @@ func (b *bed) alive() error {
 
 // startCaddy runs a Caddy with the committed configuration of that name. It gets an environment of its own: nothing of ours but
 // the Go runtime's settings, which then hold for all targets.
-func startCaddy(dir, caddy, name string, upstreams []string, token string, size int) (*target, error) {
+func startCaddy(dir, caddy, name string, upstreams []string, token string, size, prompt int) (*target, error) {
 	config := filepath.Join(dir, name+".caddyfile")
 	text, err := caddyfiles.ReadFile(name + ".caddyfile")
 	if err != nil {
@@ -157,7 +157,7 @@ func startCaddy(dir, caddy, name string, upstreams []string, token string, size 
 	if err != nil {
 		return nil, err
 	}
-	return &target{name: name, admin: admin, proc: p, pool: newPool(addr, token, size)}, nil
+	return &target{name: name, admin: admin, proc: p, pool: newPool(addr, token, size, prompt)}, nil
 }
 
 // ready polls until the target answers a whole plain and a whole streamed request.

@@ -55,15 +55,18 @@ func answerEvents() [][]byte {
 		[]byte(doneEvent))
 }
 
-// upstream answers chat completions at once, or one event every pace to requests that ask for it.
+// timing is the upstream's: when it answers, and how far apart events are, of requests that ask for slow ones and of all others.
+type timing struct{ pace, delay, between time.Duration }
+
+// upstream answers chat completions, at once unless its timing says otherwise.
 type upstream struct {
-	pace   time.Duration
+	timing
 	plain  []byte
 	events [][]byte
 }
 
-func newUpstream(pace time.Duration) *upstream {
-	return &upstream{pace: pace, plain: []byte(plainAnswer), events: answerEvents()}
+func newUpstream(t timing) *upstream {
+	return &upstream{timing: t, plain: []byte(plainAnswer), events: answerEvents()}
 }
 
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -76,6 +79,7 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "body unreadable", http.StatusBadRequest)
 		return
 	}
+	time.Sleep(u.delay) //nolint:forbidigo // the delay is what is meant; a client that leaves meanwhile is not
 	h := w.Header()
 	switch {
 	case !bytes.Contains(body, asksStream):
@@ -87,7 +91,10 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		h.Set("Content-Type", "text/event-stream")
 		rc := http.NewResponseController(w)
-		for _, e := range u.events {
+		for i, e := range u.events {
+			if i > 0 {
+				time.Sleep(u.between) //nolint:forbidigo // likewise
+			}
 			if _, err := w.Write(e); err != nil {
 				return
 			}
@@ -125,8 +132,8 @@ type upstreamHello struct {
 }
 
 // runUpstream is the subcommand: two listeners, one handler. It ends when stdin does, so that it never outlives its parent.
-func runUpstream(pace time.Duration) error {
-	srv := &http.Server{Handler: newUpstream(pace), ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
+func runUpstream(t timing) error {
+	srv := &http.Server{Handler: newUpstream(t), ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	var hello upstreamHello
 	fail := make(chan error, 3)
 	for range 2 {
