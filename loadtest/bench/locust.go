@@ -31,6 +31,7 @@ type locustPlan struct {
 	caddy   string
 	locust  string
 	results string
+	profile bool
 }
 
 // ramp is how long users are being started; what is measured begins when all of them have been at it for a moment.
@@ -51,10 +52,13 @@ func runLocust(ctx context.Context, args []string) error {
 	fs.StringVar(&p.caddy, "caddy", "bin/caddy", "the Caddy binary, with the gateway built in")
 	fs.StringVar(&p.locust, "locust", ".tools/locust-venv/bin/locust", "Locust (scripts/locust installs it)")
 	fs.StringVar(&p.results, "results", "loadtest/results", "`directory` for everything that was measured")
+	fs.BoolVar(&p.profile, "profile", false, "write profiles of the gateway under load, too; its figures then include what that costs")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	switch {
+	case p.profile && p.Length < p.ramp()+profileLength+5*time.Second:
+		return fmt.Errorf("-time %s: the profiles take %s of it, starting the users %s", p.Length, profileLength, p.ramp())
 	case fs.NArg() > 0:
 		return fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	case p.Users < 4 || p.Spawn <= 0 || p.Rounds < 1:
@@ -148,8 +152,20 @@ func (p *locustPlan) run(ctx context.Context) (_ *locustReport, err error) {
 				name, host, classes, users = "floor", floor.url, []string{"StressUser", "SwitchoverUser"}, p.Users*3/4
 			}
 			fmt.Fprintf(os.Stderr, "round %d/%d: %s, %d users for %s\n", round+1, p.Rounds, name, users, p.Length)
+			profiled := make(chan error, 1)
+			if p.profile && round == 0 && name == "gateway" {
+				go func() {
+					err := pause(ctx, p.ramp())
+					if err == nil {
+						err = profileGateway(ctx, gw.admin, filepath.Join(p.results, "profile"), os.Stderr)
+					}
+					profiled <- err
+				}()
+			} else {
+				profiled <- nil
+			}
 			raw, err := p.locustOnce(ctx, fmt.Sprintf("%s-%d", name, round+1), host, users, classes)
-			if err != nil {
+			if err = errors.Join(err, <-profiled); err != nil {
 				return nil, err
 			}
 			if name == "gateway" {
@@ -282,6 +298,9 @@ func (p *locustPlan) startGateway(ctx context.Context) (*standing, error) {
 		} else if p.Config == fullConfig && strings.Contains(name, "_") {
 			return nil, fmt.Errorf("%s is not set: loadtest/backends run -- COMMAND sets it", name)
 		}
+	}
+	if p.profile {
+		env = append(env, "PROFILE_CONTENTION=on")
 	}
 	proc, _, err := startProcess("gateway", p.results, env, p.caddy, "run", "--config", config, "--adapter", "caddyfile")
 	if err != nil {

@@ -47,7 +47,7 @@ func fetchProfile(ctx context.Context, admin, what string, seconds int, path str
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds+10)*time.Second)
 	defer cancel()
 	url := fmt.Sprintf("http://%s/debug/pprof/%s", admin, what)
-	if what == "profile" { // of the others it would be a difference
+	if what == "profile" || what == "trace" { // of the others it would be a difference
 		url += fmt.Sprintf("?seconds=%d", seconds)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -71,4 +71,36 @@ func fetchProfile(ctx context.Context, admin, what string, seconds int, path str
 		return err
 	}
 	return f.Close()
+}
+
+// profiles are what a run of Locust is looked at with, in this order: how long each takes, 0 for a look at what there is.
+var profiles = []struct {
+	what    string
+	seconds int
+	file    string
+}{
+	{"profile", 15, "cpu.pprof"},
+	{"trace", 3, "trace.out"},
+	{"heap", 0, "heap.pprof"},
+	{"mutex", 0, "mutex.pprof"},
+	{"block", 0, "block.pprof"},
+	{"goroutine", 0, "goroutine.pprof"},
+}
+
+// profileLength is how long all of them take.
+const profileLength = 20 * time.Second
+
+// profileGateway writes all profiles of a gateway under load.
+func profileGateway(ctx context.Context, admin, dir string, progress io.Writer) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, p := range profiles {
+		path := filepath.Join(dir, p.file)
+		fmt.Fprintf(progress, "  profiling into %s\n", path)
+		if err := fetchProfile(ctx, admin, p.what, p.seconds, path); err != nil {
+			return fmt.Errorf("%s: %w", p.what, err)
+		}
+	}
+	return nil
 }
