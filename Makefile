@@ -16,7 +16,7 @@ LOADTEST ?=
 # What `make run` proposes to ask for: the first tier of Caddyfile.example.
 MODEL = $(shell awk '$$1 == "tier" { print $$2; exit }' Caddyfile.example)
 
-.PHONY: help build run sdk locust mcp backends backends-down test race fuzz bench bench-gateway loadtest loadtest-full profile mcp-conformance lint example cross xcaddy vuln clean
+.PHONY: help build run sdk locust mcp backends backends-down test race fuzz bench bench-gateway loadtest loadtest-full profile sweep plots mcp-conformance lint example cross xcaddy vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -70,6 +70,12 @@ loadtest-full: build locust ## the same with Redis, MongoDB and Kafka, and the m
 
 profile: build locust ## the load test, once, with CPU, heap, mutex and block profiles and an execution trace (docs/profiling.md)
 	go run ./loadtest/bench locust -config embedded -rounds 1 -time 40s -profile $(LOADTEST)
+
+sweep: build ## throughput and cost by connections and prompts, memory by open streams (linux, ten minutes)
+	go run ./loadtest/bench sweep $(BENCH)
+
+plots: locust ## draw what was measured into docs/plots
+	.tools/locust-venv/bin/python loadtest/plots.py
 
 lint: .tools/golangci-lint-$(GOLANGCI_LINT) ## check formatting and style
 	test -z "$$(gofmt -s -l . | tee /dev/stderr)"
