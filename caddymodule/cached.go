@@ -156,7 +156,7 @@ func (x *exchange) replay(body []byte, req *openai.Request) {
 	_ = json.Unmarshal(body, &kept) // what is of another type stays empty
 	metrics.streams.Inc()
 	defer metrics.streams.Dec()
-	x.stream = openai.NewStreamWriter(x.w, time.Duration(x.h.KeepAlive))
+	x.stream = x.newStream()
 	enc := openai.ChunkEncoder{ID: kept.ID, Created: kept.Created, Model: kept.Model}
 	buf := enc.AppendRole(nil)
 	if len(x.said.reasoning) > 0 {

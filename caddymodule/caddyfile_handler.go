@@ -17,7 +17,7 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	return handler, nil
 }
 
-var handlerWords = []string{"auth", "allow", "keep_alive", "max_body", "rate_limit", "concurrency", "register", "health"}
+var handlerWords = []string{"auth", "allow", "keep_alive", "write_timeout", "max_body", "rate_limit", "concurrency", "register", "health"}
 
 // UnmarshalCaddyfile sets up the handler. Syntax:
 //
@@ -25,6 +25,7 @@ var handlerWords = []string{"auth", "allow", "keep_alive", "max_body", "rate_lim
 //		auth       bearer|optional|off
 //		allow      <glob...>
 //		keep_alive <duration>|off
+//		write_timeout <duration>|off
 //		max_body   <size>
 //		rate_limit <n> <window> [by user|ip]
 //		concurrency <n>
@@ -50,6 +51,8 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			h.Allow = append(h.Allow, globs...)
 		case "keep_alive":
 			h.KeepAlive, err = r.duration(true)
+		case "write_timeout":
+			h.WriteTimeout, err = r.duration(true)
 		case "max_body":
 			h.MaxBody, err = r.size()
 		case "rate_limit":

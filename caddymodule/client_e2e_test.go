@@ -3,9 +3,13 @@ package caddymodule
 import (
 	"bufio"
 	"context"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 )
@@ -57,6 +61,56 @@ func TestClientLeaves(t *testing.T) {
 			}
 			if s := g.provider("up"); !well(s, "m") || s.Keys[0].State != "healthy" {
 				t.Errorf("a client that left has marked something: %+v", s)
+			}
+		})
+	}
+}
+
+// A client that does not read is cut off, and holds nothing any more; one that reads
+// slowly gets all of it.
+//
+// fault: K10
+func TestClientDoesNotRead(t *testing.T) {
+	long := strings.Repeat(contentEvent, 40_000) // more than the connections on the way hold
+	big := strings.Replace(goodAnswer, `"Hello"`, `"`+strings.Repeat("x", 16<<20)+`"`, 1)
+	for _, stream := range []bool{true, false} {
+		t.Run(fmt.Sprintf("stream=%t", stream), func(t *testing.T) {
+			u := newUpstream(t)
+			u.when("", raw("text/event-stream", roleEvent+long+finishEvent+doneEvent))
+			if !stream {
+				u.when("", raw("application/json", big))
+			}
+			g := start(t, config{global: "provider up openai {\n base_url " + u.base() + "\n}", handler: "auth off\nwrite_timeout 300ms"})
+			conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", g.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			body := chatBody("up/m", stream)
+			if _, err := fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", g.addr, len(body), body); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "it is cut off", func() bool { return strings.Contains(g.logged(), `"outcome":"canceled"`) })
+			eventually(t, "nothing is in flight", func() bool { return g.provider("up").Active == 0 })
+			if s := g.provider("up"); !well(s, "m") {
+				t.Errorf("the client has marked something: %+v", s)
+			}
+			// Slower than the timeout, and never silent for as long.
+			res := g.open(http.MethodPost, "/v1/chat/completions", strings.NewReader(body))
+			defer res.Body.Close()
+			b, whole := make([]byte, 512<<10), ""
+			for pause := time.NewTicker(10 * time.Millisecond); ; <-pause.C {
+				n, err := io.ReadFull(res.Body, b)
+				whole = whole[max(0, len(whole)-100):] + string(b[:n])
+				if err != nil {
+					if err != io.ErrUnexpectedEOF && err != io.EOF {
+						t.Errorf("stream %t: %v", stream, err)
+					}
+					break
+				}
+			}
+			if end := map[bool]string{true: doneEvent, false: `"total_tokens":10}}`}[stream]; !strings.HasSuffix(whole, end) {
+				t.Errorf("stream %t: it ends with %q", stream, whole[max(0, len(whole)-100):])
 			}
 		})
 	}

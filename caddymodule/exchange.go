@@ -253,11 +253,25 @@ func (x *exchange) answer(body []byte) {
 		x.status = http.StatusOK
 	}
 	x.w.WriteHeader(x.status)
+	if t := time.Duration(x.h.WriteTimeout); t > 0 && len(body) > bufferedAnswer {
+		control := http.NewResponseController(x.w)
+		if control.SetWriteDeadline(time.Now().Add(t)) == nil {
+			defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
+		}
+	}
 	n, err := x.w.Write(body)
 	x.sent += n
 	if err != nil {
 		x.left = true
 	}
+}
+
+// bufferedAnswer is what a connection takes without a client that reads.
+const bufferedAnswer = 16 << 10
+
+// newStream begins a stream.
+func (x *exchange) newStream() *openai.StreamWriter {
+	return openai.NewStreamWriter(x.w, time.Duration(x.h.KeepAlive), time.Duration(x.h.WriteTimeout))
 }
 
 // write sends events.

@@ -51,6 +51,10 @@ type Handler struct {
 	// Default 10s; negative: never.
 	KeepAlive caddy.Duration `json:"keep_alive,omitempty"`
 
+	// WriteTimeout is how long a client may take nothing of its answer. Then it is cut
+	// off. Default 1m; negative: for ever.
+	WriteTimeout caddy.Duration `json:"write_timeout,omitempty"`
+
 	// MaxBody bounds request bodies, in bytes. Default 20 MiB.
 	MaxBody int64 `json:"max_body,omitempty"`
 
@@ -79,8 +83,9 @@ const (
 	authOptional = "optional"
 	authOff      = "off"
 
-	defaultKeepAlive = 10 * time.Second
-	defaultMaxBody   = 20 << 20
+	defaultKeepAlive    = 10 * time.Second
+	defaultWriteTimeout = time.Minute
+	defaultMaxBody      = 20 << 20
 )
 
 func validAuth(s string) bool { return s == authBearer || s == authOptional || s == authOff }
@@ -101,6 +106,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	if h.KeepAlive == 0 {
 		h.KeepAlive = caddy.Duration(defaultKeepAlive)
+	}
+	if h.WriteTimeout == 0 {
+		h.WriteTimeout = caddy.Duration(defaultWriteTimeout)
 	}
 	if h.MaxBody == 0 {
 		h.MaxBody = defaultMaxBody

@@ -19,7 +19,7 @@ import (
 func (x *exchange) relay(ctx context.Context, call rotation.Call) {
 	metrics.streams.Inc()
 	defer metrics.streams.Dec()
-	x.stream = openai.NewStreamWriter(x.w, time.Duration(x.h.KeepAlive))
+	x.stream = x.newStream()
 	// The request is not looked at again: a stream must not keep its body.
 	endpoint := call.Request.Endpoint
 	addDone := endpoint.EndsWithDone()

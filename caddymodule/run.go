@@ -35,7 +35,7 @@ func (x *exchange) run(agent *agentruntime.Agent, req *openai.Request, start uin
 		// From here on a silence is filled, also that of tools not listed yet.
 		metrics.streams.Inc()
 		defer metrics.streams.Dec()
-		x.stream = openai.NewStreamWriter(x.w, time.Duration(x.h.KeepAlive))
+		x.stream = x.newStream()
 	}
 	ctx, span := beginRun(lease.Context(), agent)
 	defer span.End()

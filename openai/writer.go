@@ -15,22 +15,25 @@ const keepAlive = ": keep-alive\n\n"
 // nobody else writes to the response. Its methods belong to one goroutine; the
 // keep-alives come from a timer of its own, so a stream needs no goroutine.
 type StreamWriter struct {
-	w     http.ResponseWriter
-	flush *http.ResponseController
-	quiet time.Duration
+	w       http.ResponseWriter
+	control *http.ResponseController
+	quiet   time.Duration
+	patient time.Duration // with a client that takes nothing
 
 	mu        sync.Mutex
 	timer     *time.Timer
 	last      time.Time // of the last write
+	cut       time.Time // when a write that is under way fails, zero if never
 	committed bool
 	ended     bool
 	err       error
 }
 
 // NewStreamWriter takes w over. After every silence of quiet a comment is sent,
-// the first of which commits the 200; 0 or less means never.
-func NewStreamWriter(w http.ResponseWriter, quiet time.Duration) *StreamWriter {
-	s := &StreamWriter{w: w, flush: http.NewResponseController(w), quiet: quiet}
+// the first of which commits the 200. A client that takes nothing for as long as patient,
+// or up to a second less, has gone. 0 or less means never, of both.
+func NewStreamWriter(w http.ResponseWriter, quiet, patient time.Duration) *StreamWriter {
+	s := &StreamWriter{w: w, control: http.NewResponseController(w), quiet: quiet, patient: patient}
 	if quiet > 0 {
 		s.mu.Lock() // the first tick may come before timer is set
 		defer s.mu.Unlock()
@@ -109,15 +112,28 @@ func (s *StreamWriter) write(events []byte) {
 		h.Set("X-Accel-Buffering", "no")
 		s.w.WriteHeader(http.StatusOK)
 	}
-	if s.timer != nil {
+	if s.timer != nil || s.patient > 0 {
 		s.last = time.Now()
+		s.limit()
 	}
 	if _, s.err = s.w.Write(events); s.err != nil {
 		return
 	}
 	// A writer that cannot flush is no client that has left.
-	if err := s.flush.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := s.control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		s.err = err
+	}
+}
+
+// limit sees to it that a write that begins now ends. The connection's deadline is moved
+// once a second, not with every write.
+func (s *StreamWriter) limit() {
+	if s.patient <= 0 || s.cut.Sub(s.last) > s.patient-min(time.Second, s.patient/2) {
+		return
+	}
+	s.cut = s.last.Add(s.patient)
+	if s.control.SetWriteDeadline(s.cut) != nil { // a writer that has none
+		s.patient = 0
 	}
 }
 
@@ -146,5 +162,8 @@ func (s *StreamWriter) Close() {
 	s.ended = true
 	if s.timer != nil {
 		s.timer.Stop()
+	}
+	if !s.cut.IsZero() && s.err == nil {
+		_ = s.control.SetWriteDeadline(time.Time{}) // the connection's next answer has its own time
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -77,7 +79,7 @@ const committing = "OK text/event-stream"
 // contract: S7, S8
 func TestFirstWriteCommits(t *testing.T) {
 	c := newClient()
-	s := NewStreamWriter(c, 0)
+	s := NewStreamWriter(c, 0, 0)
 	defer s.Close()
 	if s.Committed() || c.take() != "" {
 		t.Fatal("committed before anything was written")
@@ -101,7 +103,7 @@ func TestFirstWriteCommits(t *testing.T) {
 // contract: S8
 func TestHeadersLeaveWithTheCommit(t *testing.T) {
 	c := newClient()
-	s := NewStreamWriter(c, 0)
+	s := NewStreamWriter(c, 0, 0)
 	defer s.Close()
 	s.SetHeader("X-AI-Gateway-Target", "a")
 	_, _ = s.Write([]byte("data: a\n\n"))
@@ -115,7 +117,7 @@ func TestHeadersLeaveWithTheCommit(t *testing.T) {
 func TestKeepAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient()
-		s := NewStreamWriter(c, 10*time.Second)
+		s := NewStreamWriter(c, 10*time.Second, 0)
 
 		pass(9999 * time.Millisecond)
 		c.expect(t)
@@ -154,7 +156,7 @@ func TestNoKeepAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, quiet := range []time.Duration{0, -1} {
 			c := newClient()
-			s := NewStreamWriter(c, quiet)
+			s := NewStreamWriter(c, quiet, 0)
 			pass(time.Hour)
 			c.expect(t)
 			s.Close()
@@ -168,7 +170,7 @@ func TestFail(t *testing.T) {
 	event := string(e.AppendEvent(nil))
 	t.Run("before the commit", func(t *testing.T) {
 		w := httptest.NewRecorder()
-		s := NewStreamWriter(w, time.Hour)
+		s := NewStreamWriter(w, time.Hour, 0)
 		s.Fail(e)
 		if w.Code != http.StatusBadGateway || w.Header().Get("Content-Type") != "application/json" || w.Body.String() != string(e.AppendJSON(nil)) {
 			t.Errorf("got %d %v %s", w.Code, w.Header(), w.Body)
@@ -179,7 +181,7 @@ func TestFail(t *testing.T) {
 	})
 	t.Run("after the commit", func(t *testing.T) {
 		c := newClient()
-		s := NewStreamWriter(c, 0)
+		s := NewStreamWriter(c, 0, 0)
 		_, _ = s.Write([]byte("data: a\n\n"))
 		s.Fail(e)
 		c.expect(t, committing, "data: a\n\n", "flush", event, "flush")
@@ -187,7 +189,7 @@ func TestFail(t *testing.T) {
 	t.Run("after a keep-alive", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := newClient()
-			s := NewStreamWriter(c, time.Second)
+			s := NewStreamWriter(c, time.Second, 0)
 			pass(time.Second)
 			s.Fail(e)
 			c.expect(t, committing, ": keep-alive\n\n", "flush", event, "flush")
@@ -197,7 +199,7 @@ func TestFail(t *testing.T) {
 	})
 	t.Run("is the end", func(t *testing.T) {
 		c := newClient()
-		s := NewStreamWriter(c, 0)
+		s := NewStreamWriter(c, 0, 0)
 		_, _ = s.Write([]byte("data: a\n\n"))
 		s.Fail(e)
 		c.take()
@@ -209,7 +211,7 @@ func TestFail(t *testing.T) {
 	})
 	t.Run("not after Close", func(t *testing.T) {
 		c := newClient()
-		s := NewStreamWriter(c, 0)
+		s := NewStreamWriter(c, 0, 0)
 		s.Close()
 		s.Fail(e)
 		c.expect(t)
@@ -225,7 +227,7 @@ func TestClientLeaves(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := NewStreamWriter(c, time.Second)
+				s := NewStreamWriter(c, time.Second, 0)
 				defer s.Close()
 				pass(time.Second) // a keep-alive is the first to see it
 				if c.take() == "" {
@@ -248,7 +250,7 @@ func TestClientLeaves(t *testing.T) {
 func TestCloseWhileKeepAlivesAreDue(t *testing.T) {
 	for range 200 {
 		c := newClient()
-		s := NewStreamWriter(c, time.Nanosecond)
+		s := NewStreamWriter(c, time.Nanosecond, 0)
 		for range 3 {
 			_, _ = s.Write([]byte("data: a\n\n"))
 		}
@@ -269,7 +271,7 @@ func TestCloseWhileKeepAlivesAreDue(t *testing.T) {
 func TestEventsArriveAtOnce(t *testing.T) {
 	next := make(chan struct{}, 1)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s := NewStreamWriter(w, time.Hour)
+		s := NewStreamWriter(w, time.Hour, 0)
 		defer s.Close()
 		for more := true; more; {
 			select {
@@ -322,7 +324,7 @@ func (u unflushable) WriteHeader(status int)      { u.rec.WriteHeader(status) }
 
 func TestWriterWithoutFlush(t *testing.T) {
 	rec := httptest.NewRecorder()
-	s := NewStreamWriter(unflushable{rec}, 0)
+	s := NewStreamWriter(unflushable{rec}, 0, 0)
 	defer s.Close()
 	for range 2 {
 		if _, err := s.Write([]byte("data: x\n\n")); err != nil {
@@ -343,11 +345,74 @@ func (panicking) Write([]byte) (int, error) { panic("a middleware's bug") }
 // security: X14
 func TestPanicInAKeepAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewStreamWriter(panicking{unflushable{httptest.NewRecorder()}}, time.Second)
+		s := NewStreamWriter(panicking{unflushable{httptest.NewRecorder()}}, time.Second, 0)
 		defer s.Close()
 		time.Sleep(3 * time.Second) //nolint:forbidigo // synctest's clock
 		if _, err := s.Write([]byte("data: x\n\n")); err == nil {
 			t.Error("wrote on after the panic")
 		}
+	})
+}
+
+// timed is a client whose connection has a deadline for writes.
+type timed struct {
+	*client
+	deadlines []time.Duration // since it was made; -1 for none any more
+	start     time.Time
+	stalls    bool // writes wait for the deadline
+}
+
+func (c *timed) SetWriteDeadline(at time.Time) error {
+	if at.IsZero() {
+		c.deadlines = append(c.deadlines, -1)
+	} else {
+		c.deadlines = append(c.deadlines, at.Sub(c.start))
+	}
+	return nil
+}
+
+func (c *timed) Write(p []byte) (int, error) {
+	if c.stalls {
+		time.Sleep(c.deadlines[len(c.deadlines)-1] - time.Since(c.start)) //nolint:forbidigo // synctest's clock
+		return 0, os.ErrDeadlineExceeded
+	}
+	return c.client.Write(p)
+}
+
+// A client that takes nothing is cut off; the deadline moves once a second only, and is
+// gone when the connection may have another request.
+//
+// fault: K10
+func TestWriteDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &timed{client: newClient(), start: time.Now()}
+		s := NewStreamWriter(c, 0, 10*time.Second)
+		for range 30 {
+			pass(100 * time.Millisecond)
+			if _, err := s.Write([]byte("data: x\n\n")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if want := []time.Duration{10100 * time.Millisecond, 11100 * time.Millisecond, 12100 * time.Millisecond}; !slices.Equal(c.deadlines, want) {
+			t.Errorf("%v, want %v", c.deadlines, want)
+		}
+		pass(time.Minute) // an upstream may think for as long as it likes
+		if _, err := s.Write([]byte("data: x\n\n")); err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		if c.deadlines[len(c.deadlines)-1] != -1 {
+			t.Errorf("%v: the next answer inherits the deadline", c.deadlines)
+		}
+
+		c = &timed{client: newClient(), start: time.Now(), stalls: true}
+		s = NewStreamWriter(c, 0, 10*time.Second)
+		if _, err := s.Write([]byte("data: x\n\n")); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%v", err)
+		}
+		if d := time.Since(c.start); d != 10*time.Second {
+			t.Errorf("cut off after %s", d)
+		}
+		s.Close()
 	})
 }

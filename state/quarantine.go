@@ -19,7 +19,8 @@ type Quarantine interface {
 	Well(provider, key, model string)
 
 	// Watch calls f with every key that rests, and then with what other processes tell,
-	// one call after the other, until ctx ends. It blocks as long.
+	// one call after the other, until ctx ends. It blocks as long. What could not be heard
+	// for a while is made up for: also that a key which another process let rest is well.
 	Watch(ctx context.Context, f func(Rested))
 }
 

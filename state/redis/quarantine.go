@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -24,12 +25,16 @@ func (q quarantine) hash() string { return q.s.prefix + "resting" }
 
 func field(provider, key, model string) string { return provider + "\n" + key + "\n" + model }
 
+// settled is how long what one has heard of may be on its way into the hash.
+const settled = 2 * time.Second
+
 // Rest implements state.Quarantine.
 func (q quarantine) Rest(r state.Rested) {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return
 	}
+	q.s.rested.Store(field(r.Provider, r.Key, r.Model), true)
 	q.s.outbox.put(func(ctx context.Context, p goredis.Pipeliner) {
 		p.HSet(ctx, q.hash(), field(r.Provider, r.Key, r.Model), text)
 		p.PExpire(ctx, q.hash(), forgetAfter)
@@ -43,6 +48,7 @@ func (q quarantine) Well(provider, key, model string) {
 	if err != nil {
 		return
 	}
+	q.s.rested.Delete(field(provider, key, model))
 	q.s.outbox.put(func(ctx context.Context, p goredis.Pipeliner) { p.HDel(ctx, q.hash(), field(provider, key, model)) })
 	q.s.bus.Publish(topicQuarantine, text)
 }
@@ -72,37 +78,76 @@ func (q quarantine) Watch(ctx context.Context, f func(state.Rested)) {
 	again := time.NewTimer(0)
 	defer again.Stop()
 	again.Stop()
+	w := watch{quarantine: q, f: f, told: make(map[string]told)}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case r := <-news:
-			f(r)
+			w.tell(r)
 			continue
 		case <-look:
 		case <-again.C:
 		}
-		if err := q.tell(ctx, f); err != nil {
-			again.Reset(maxAgain)
+		if next := w.look(ctx); next > 0 {
+			again.Reset(next)
 		}
 	}
 }
 
-// tell calls f with all that rest, and clears away what does not any more.
-func (q quarantine) tell(ctx context.Context, f func(state.Rested)) error {
+// watch is one Watch under way.
+type watch struct {
+	quarantine
+	f    func(state.Rested)
+	told map[string]told // as resting, by field
+}
+
+type told struct{ at, until time.Time }
+
+func (w *watch) tell(r state.Rested) {
+	if name := field(r.Provider, r.Key, r.Model); r.Until.IsZero() {
+		delete(w.told, name)
+		w.s.rested.Delete(name)
+	} else {
+		w.told[name] = told{time.Now(), r.Until}
+	}
+	w.f(r)
+}
+
+// look tells of all that rest, and of what was told as resting and does not any more: that
+// news may have been missed. What does not rest any more is cleared away. It returns
+// after what time to look again, 0 for not at all.
+func (w *watch) look(ctx context.Context) (next time.Duration) {
 	ctx, stop := context.WithTimeout(ctx, 2*steadyTimeout)
 	defer stop()
-	all, err := q.s.steady.HGetAll(ctx, q.hash()).Result()
+	all, err := w.s.steady.HGetAll(ctx, w.hash()).Result()
 	if err != nil {
-		return err
+		return maxAgain
 	}
+	now := time.Now()
 	for name, text := range all {
 		var r state.Rested
-		if json.Unmarshal([]byte(text), &r) != nil || !r.Until.After(time.Now()) {
-			q.s.steady.HDel(ctx, q.hash(), name) // a rest that begins at this very moment is told as news
+		if json.Unmarshal([]byte(text), &r) != nil || !r.Until.After(now) {
+			w.s.steady.HDel(ctx, w.hash(), name) // a rest that begins at this very moment is told as news
 			continue
 		}
-		f(r)
+		w.tell(r)
 	}
-	return nil
+	for name, t := range w.told {
+		_, rests := all[name]
+		_, ours := w.s.rested.Load(name) // may not have got there: Redis was away
+		switch {
+		case rests:
+		case !t.until.After(now):
+			delete(w.told, name)
+			w.s.rested.Delete(name)
+		case ours:
+		case now.Sub(t.at) < settled:
+			next = settled
+		default:
+			parts := strings.SplitN(name, "\n", 3)
+			w.tell(state.Rested{Provider: parts[0], Key: parts[1], Model: parts[2]})
+		}
+	}
+	return next
 }

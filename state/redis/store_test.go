@@ -60,6 +60,7 @@ func together(t *testing.T, open pair) {
 		{"cached answers are common", commonCache},
 		{"news", commonNews},
 		{"keys that rest", commonRests},
+		{"keys that were well meanwhile", commonMissed},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			a, b := open(t)
@@ -191,6 +192,54 @@ func commonNews(t *testing.T, a, b *Store) {
 			t.Fatal("no answer")
 		}
 	}
+}
+
+// Who could not hear for a while makes up for it, and forgets nothing of its own.
+func commonMissed(t *testing.T, a, b *Store) {
+	until := time.Now().Add(time.Hour).Round(0)
+	theirs := state.Rested{Provider: "missed", Key: "theirs", Until: until}
+	still := state.Rested{Provider: "missed", Key: "still", Model: "m", Until: until}
+	own := state.Rested{Provider: "missed", Key: "own", Until: until}
+	ctx, stop := context.WithCancel(t.Context())
+	told := make(chan state.Rested, 1000)
+	var wg sync.WaitGroup
+	wg.Go(func() { b.Quarantine().Watch(ctx, func(r state.Rested) { told <- r }) })
+	defer wg.Wait()
+	defer stop()
+	a.Quarantine().Rest(theirs)
+	a.Quarantine().Rest(still)
+	b.Quarantine().Rest(own)
+	rests := make(map[string]bool)
+	hear := func() {
+		for len(told) > 0 {
+			r := <-told
+			rests[r.Key] = !r.Until.IsZero()
+		}
+	}
+	await(t, "all rest", func() bool { hear(); return rests["theirs"] && rests["still"] && rests["own"] })
+	hash := a.Quarantine().(quarantine).hash()
+	await(t, "all are written down", func() bool {
+		n, err := a.steady.HLen(t.Context(), hash).Result()
+		return err == nil && n >= 3
+	})
+	// What nobody hears: another process says that they are well.
+	for _, r := range []state.Rested{theirs, own} {
+		if err := a.steady.HDel(t.Context(), hash, field(r.Provider, r.Key, r.Model)).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.bus.local.Missed()
+	await(t, "what was missed is told", func() bool { hear(); return !rests["theirs"] })
+	if !rests["still"] || !rests["own"] {
+		t.Errorf("%v", rests)
+	}
+	for _, r := range []state.Rested{still, own} { // for the scenarios that follow
+		a.Quarantine().Well(r.Provider, r.Key, r.Model)
+	}
+	await(t, "nothing rests", func() bool {
+		n, err := a.steady.HLen(t.Context(), hash).Result()
+		return err == nil && n == 0
+	})
 }
 
 func commonRests(t *testing.T, a, b *Store) {
