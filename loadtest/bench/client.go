@@ -77,7 +77,7 @@ func (c *client) receive(check func([]byte) error) error {
 	}
 	switch {
 	case hd.status != 200:
-		return fmt.Errorf("status %d: %.300s", hd.status, c.body)
+		return &refusal{hd.status, hd.retryAfter, string(c.body[:min(300, len(c.body))])}
 	case err != nil:
 		return fmt.Errorf("%w: body of %d bytes: %w", errTruncated, len(c.body), err)
 	}
@@ -90,7 +90,18 @@ type head struct {
 	length  int64
 	chunked bool
 	close   bool
+
+	retryAfter bool
 }
+
+// refusal is an answer that is none.
+type refusal struct {
+	status     int
+	retryAfter bool
+	body       string
+}
+
+func (r *refusal) Error() string { return fmt.Sprintf("status %d: %s", r.status, r.body) }
 
 var errNoLength = errors.New("response has neither Content-Length nor chunked coding")
 
@@ -123,6 +134,8 @@ func readHead(br *bufio.Reader) (head, error) {
 			}
 		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
 			hd.chunked = bytes.EqualFold(value, []byte("chunked"))
+		case bytes.EqualFold(name, []byte("Retry-After")):
+			hd.retryAfter = len(value) > 0
 		case bytes.EqualFold(name, []byte("Connection")):
 			hd.close = bytes.EqualFold(value, []byte("close"))
 		}

@@ -13,7 +13,7 @@ import (
 // pool is a target's keep-alive connections, kept over the whole run.
 type pool struct {
 	clients []*client
-	reqs    [3][]byte // by kind
+	reqs    [4][]byte // by kind
 }
 
 // newPool makes size connections, for requests with prompts of so many KB.
@@ -22,7 +22,7 @@ func newPool(addr, token string, size, prompt int) *pool {
 	for range size {
 		p.clients = append(p.clients, newClient(addr))
 	}
-	for _, k := range []kind{plain, stream, slowStream} {
+	for _, k := range []kind{plain, stream, slowStream, flood} {
 		p.reqs[k] = requestBytes(addr, token, k, prompt)
 	}
 	return p

@@ -67,6 +67,9 @@ func run() error {
 	if len(os.Args) > 1 && os.Args[1] == "sweep" {
 		return runSweep(ctx, os.Args[2:])
 	}
+	if len(os.Args) > 1 && os.Args[1] == "soak" {
+		return runSoak(ctx, os.Args[2:])
+	}
 
 	var (
 		p        plan

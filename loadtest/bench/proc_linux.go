@@ -110,3 +110,12 @@ func raiseFileLimit(need uint64) error {
 	l.Cur = max(l.Cur, need)
 	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l)
 }
+
+// smallWindow has the kernel take as little as it can for a connection that is not read.
+func smallWindow(c syscall.RawConn) error {
+	var err error
+	if cerr := c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096) }); cerr != nil {
+		return cerr
+	}
+	return err
+}

@@ -21,3 +21,5 @@ func childAttr() *syscall.SysProcAttr { return nil }
 func sleepUntil(t time.Time) { time.Sleep(time.Until(t)) }
 
 func raiseFileLimit(uint64) error { return nil }
+
+func smallWindow(syscall.RawConn) error { return nil }

@@ -12,11 +12,12 @@ const (
 	plain kind = iota
 	stream
 	slowStream // one event a pace, until the client leaves
+	flood      // many large events, until the client leaves
 )
 
 var kinds = []kind{plain, stream}
 
-func (k kind) String() string { return [...]string{"plain", "sse", "slow sse"}[k] }
+func (k kind) String() string { return [...]string{"plain", "sse", "slow sse", "flood"}[k] }
 
 func (k kind) check() func([]byte) error {
 	if k == plain {
@@ -30,15 +31,17 @@ func (k kind) check() func([]byte) error {
 func requestBytes(addr, token string, k kind, prompt int) []byte {
 	const system = "You are a careful assistant. Answer briefly, name your sources, and say so when you do not know. "
 	const user = `What is the answer to the question, and why is it \"forty-two\"? Explain as you would to a colleague — in one line. `
-	options := ""
+	model, options := "bench", ""
 	switch k {
 	case stream:
 		options = `,"stream":true,"stream_options":{"include_usage":true}`
 	case slowStream:
 		options = `,"stream":true,"stream_options":{"include_usage":true},"metadata":{"pace":"slow"}`
+	case flood:
+		model, options = "flood", `,"stream":true,"metadata":{"pace":"none"}`
 	}
-	body := fmt.Sprintf(`{"model":"bench","messages":[{"role":"system","content":"%s"},{"role":"user","content":"%s"}],"temperature":0.7,"max_tokens":256%s}`,
-		strings.Repeat(system, 8), strings.Repeat(user, 10+max(0, prompt-2)*1000/len(user)), options)
+	body := fmt.Sprintf(`{"model":"%s","messages":[{"role":"system","content":"%s"},{"role":"user","content":"%s"}],"temperature":0.7,"max_tokens":256%s}`,
+		model, strings.Repeat(system, 8), strings.Repeat(user, 10+max(0, prompt-2)*1000/len(user)), options)
 	return httpRequest(addr, token, body)
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -30,6 +31,7 @@ const (
 var (
 	asksStream = []byte(`"stream":true`)
 	asksPace   = []byte(`"pace":"slow"`)
+	asksFlood  = []byte(`"pace":"none"`)
 )
 
 // word is the text of content event i: numbered, so that a lost or swapped event shows.
@@ -87,7 +89,9 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Content-Length", strconv.Itoa(len(u.plain)))
 		_, _ = w.Write(u.plain) // the client having left is the client's figure, not ours
 	case bytes.Contains(body, asksPace):
-		u.stream(w, r)
+		u.stream(w, r, u.pace, func(i int) []byte { return u.events[min(i, contentEvents-1)] })
+	case bytes.Contains(body, asksFlood):
+		u.stream(w, r, floodPace, func(int) []byte { return floodEvent })
 	default:
 		h.Set("Content-Type", "text/event-stream")
 		rc := http.NewResponseController(w)
@@ -105,14 +109,14 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// stream sends content events until the client leaves.
-func (u *upstream) stream(w http.ResponseWriter, r *http.Request) {
+// stream sends content events, a pace apart, until the client leaves.
+func (u *upstream) stream(w http.ResponseWriter, r *http.Request, pace time.Duration, event func(i int) []byte) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	rc := http.NewResponseController(w)
-	tick := time.NewTicker(u.pace)
+	tick := time.NewTicker(pace)
 	defer tick.Stop()
 	for i := 0; ; i++ {
-		if _, err := w.Write(u.events[min(i, contentEvents-1)]); err != nil {
+		if _, err := w.Write(event(i)); err != nil {
 			return
 		}
 		if err := rc.Flush(); err != nil {
@@ -125,6 +129,11 @@ func (u *upstream) stream(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 }
+
+// The flood: 80 KB a second to each client, whatever it takes.
+const floodPace = 50 * time.Millisecond
+
+var floodEvent = fmt.Appendf(nil, `%s"choices":[{"index":0,"delta":{"content":%q},"logprobs":null,"finish_reason":null}],"usage":null}`+"\n\n", chunkHead, strings.Repeat("flood ", 4<<10/6))
 
 // upstreamHello is the one line the upstream process prints once it listens.
 type upstreamHello struct {
