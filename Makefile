@@ -16,7 +16,7 @@ LOADTEST ?=
 # What `make run` proposes to ask for: the first tier of Caddyfile.example.
 MODEL = $(shell awk '$$1 == "tier" { print $$2; exit }' Caddyfile.example)
 
-.PHONY: help build run sdk locust mcp backends backends-down test race fuzz bench bench-gateway loadtest loadtest-full profile sweep plots mcp-conformance lint example cross xcaddy vuln clean
+.PHONY: help build run sdk locust mcp backends backends-down test race fuzz bench bench-gateway loadtest loadtest-full profile sweep soak plots mcp-conformance lint example cross xcaddy vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -73,6 +73,10 @@ profile: build locust ## the load test, once, with CPU, heap, mutex and block pr
 
 sweep: build ## throughput and cost by connections and prompts, memory by open streams (linux, ten minutes)
 	go run ./loadtest/bench sweep $(BENCH)
+	go run ./loadtest/bench -targets gateway -rounds 1 -memory=false -profile loadtest/results/flame >/dev/null
+
+soak: build ## five times too much load, and clients that do not read (linux, four minutes)
+	go run ./loadtest/bench soak
 
 plots: locust ## draw what was measured into docs/plots
 	.tools/locust-venv/bin/python loadtest/plots.py

@@ -1,13 +1,15 @@
 """Draws what the load tests have measured, as SVG: python loadtest/plots.py [results] [plots].
 
 From results/<configuration>/*_raw.csv the distribution of each scenario's times, the gateway's beside the floor's; from
-results/sweep/report.json throughput against connections, CPU against the size of prompts, memory against open streams. What has
-not been measured is left out.
+results/sweep/report.json throughput against connections, CPU against the size of prompts, memory against open streams; from
+results/flame/*.pprof where the CPU time of requests goes. What has not been measured is left out.
 """
 
 import csv
 import json
 import pathlib
+import re
+import subprocess
 import sys
 
 import matplotlib
@@ -104,6 +106,61 @@ def sweep(path, out):
         save(figure, out / "memory.svg")
 
 
+def stacks(profile):
+    """The stacks of a CPU profile, outermost first, and their ms."""
+    text = subprocess.run(["go", "tool", "pprof", "-traces", str(profile)], check=True, capture_output=True, text=True).stdout
+    for block in text.split("-----------+-------------------------------------------------------\n")[1:]:
+        lines = [line for line in block.splitlines() if line.strip()]
+        match = lines and re.match(r"\s*([\d.]+)(ms|s|us|mins?)\s+(.+)", lines[0])
+        if match:
+            ms = float(match[1]) * {"us": 1e-3, "ms": 1, "s": 1e3}.get(match[2], 6e4)
+            frames = [match[3]] + [line.strip() for line in lines[1:]]
+            yield [short(f) for f in reversed(frames)], ms
+
+
+def short(frame):
+    """A function without the path to its package."""
+    return frame.replace(" (inline)", "").rsplit("/", 1)[-1]
+
+
+def flame(profile, out):
+    """An icicle: who calls is above, widths are shares of all CPU time. What takes less than 0.7 % is left out."""
+    root = {}
+    total = 0.0
+    for frames, ms in stacks(profile):
+        total += ms
+        if "http.(*conn).serve" in frames:
+            frames = frames[frames.index("http.(*conn).serve") :]
+        node = root
+        for f in frames:
+            entry = node.setdefault(f, [0.0, {}])
+            entry[0] += ms
+            node = entry[1]
+    boxes = []
+
+    def place(node, left, depth):
+        for name, (ms, below) in sorted(node.items(), key=lambda item: -item[1][0]):
+            if ms >= total * 0.007:
+                boxes.append((left, depth, ms, name))
+                place(below, left, depth + 1)
+            left += ms
+
+    place(root, 0.0, 0)
+    depth = max(b[1] for b in boxes) + 1
+    figure, ax = plt.subplots(figsize=(13, 0.19 * depth + 0.8))
+    for left, level, ms, name in boxes:
+        ours = any(p in name for p in ("caddymodule.", "rotation.", "openai.", "openaihttp.", "leanhttp.", "agentruntime.", "audit.", "state.", "users.", "provider."))
+        ax.add_patch(plt.Rectangle((left, level), ms, 0.94, facecolor="#ffb454" if ours else "#d9d9d9", edgecolor="white", linewidth=0.4))
+        room = int(ms / total * 190)
+        if room > 3:
+            ax.text(left + total * 0.001, level + 0.5, name if len(name) <= room else name[: room - 1] + "…", fontsize=6, va="center", clip_on=True)
+    ax.set(xlim=(0, total), ylim=(depth, 0), xticks=[], yticks=[], title=f"CPU time of {profile.stem}, {total / 1000:.1f} s; the gateway's own code in colour")
+    for side in ax.spines.values():
+        side.set_visible(False)
+    ax.grid(False)
+    save(figure, out / f"flame-{profile.stem}.svg")
+
+
 def main():
     results = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "loadtest/results")
     out = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else "docs/plots")
@@ -112,6 +169,8 @@ def main():
         latencies(results / name, out, name)
     if (results / "sweep" / "report.json").exists():
         sweep(results / "sweep" / "report.json", out)
+    for profile in sorted((results / "flame").glob("*.pprof")):
+        flame(profile, out)
 
 
 if __name__ == "__main__":

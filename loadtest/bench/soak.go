@@ -24,11 +24,12 @@ func runSoak(ctx context.Context, args []string) error {
 	caddy := fs.String("caddy", "bin/caddy", "the Caddy binary, with the gateway built in")
 	length := fs.Duration("time", time.Minute, "length of each part")
 	stalled := fs.Int("stalled", 1000, "clients that do not read")
+	only := fs.String("only", "", "one part alone: overload or stalled")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	if fs.NArg() > 0 || *length < 5*time.Second || *stalled < 1 {
-		return errors.New("unexpected argument, -time below 5s, or no client that does not read")
+	if fs.NArg() > 0 || *length < 5*time.Second || *stalled < 1 || *only != "" && *only != "overload" && *only != "stalled" {
+		return errors.New("unexpected argument, -time below 5s, no client that does not read, or an unknown part")
 	}
 	binary, err := exec.LookPath(*caddy)
 	if err != nil {
@@ -41,8 +42,14 @@ func runSoak(ctx context.Context, args []string) error {
 		return err
 	}
 	var bad []error
-	for _, part := range []func(context.Context, string, time.Duration, int, io.Writer) ([]string, error){soakOverload, soakStalled} {
-		missed, err := part(ctx, binary, *length, *stalled, os.Stdout)
+	for _, part := range []struct {
+		name string
+		run  func(context.Context, string, time.Duration, int, io.Writer) ([]string, error)
+	}{{"overload", soakOverload}, {"stalled", soakStalled}} {
+		if *only != "" && *only != part.name {
+			continue
+		}
+		missed, err := part.run(ctx, binary, *length, *stalled, os.Stdout)
 		if err != nil {
 			return err
 		}
