@@ -47,7 +47,7 @@ func runLocust(ctx context.Context, args []string) error {
 	fs.StringVar(&p.Config, "config", embedded, "loadtest/`NAME`.caddyfile: embedded or full")
 	fs.IntVar(&p.Users, "users", 20, "users at the same time")
 	fs.Float64Var(&p.Spawn, "spawn", 5, "users started a second")
-	fs.DurationVar(&p.Length, "time", 45*time.Second, "length of one run")
+	fs.DurationVar(&p.Length, "time", 50*time.Second, "length of one run")
 	fs.IntVar(&p.Rounds, "rounds", 3, "runs of each, in turns")
 	fs.StringVar(&p.caddy, "caddy", "bin/caddy", "the Caddy binary, with the gateway built in")
 	fs.StringVar(&p.locust, "locust", ".tools/locust-venv/bin/locust", "Locust (scripts/locust installs it)")
