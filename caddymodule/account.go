@@ -195,9 +195,10 @@ func (x *exchange) me() {
 	x.json(m)
 }
 
-// change runs what changes the caller's account, and lets everybody know.
+// change runs what reads or changes the caller's account, to its end, also when the client
+// leaves: what has changed the others are told.
 func (x *exchange) change(do func(ctx context.Context) error) bool {
-	ctx, stop := context.WithTimeout(x.r.Context(), accountTime)
+	ctx, stop := context.WithTimeout(context.WithoutCancel(x.r.Context()), accountTime)
 	defer stop()
 	if err := do(ctx); err != nil {
 		x.failUsers(err)
@@ -289,8 +290,9 @@ type tokenOf struct {
 	Current   bool      `json:"current,omitempty"` // the request came with it
 }
 
+// listTokens is not counted: whoever wants to revoke one has to find its id.
 func (x *exchange) listTokens() {
-	if !x.registered() {
+	if !x.identify() || !x.isRegistered() {
 		return
 	}
 	var all []users.Token

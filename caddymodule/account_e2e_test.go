@@ -366,7 +366,9 @@ func TestStrictDocuments(t *testing.T) {
 		`{"name":"a"}{}`:                     "there is something behind the object",
 		`{"name":"a"`:                        "unexpected",
 		`{"name":"a"]`:                       "invalid character",
-		`[]`:                                 "cannot unmarshal array",
+		`[]`:                                 "not an object",
+		`null`:                               "not an object",
+		"{\"name\":\"a\xff\"}":               "not UTF-8",
 		``:                                   "EOF",
 		strings.Repeat(`{"of":`, 2000) + "1": "",
 	} {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/universal-ai-gateway/magicproxy/openai"
 	"github.com/universal-ai-gateway/magicproxy/users"
@@ -140,6 +141,12 @@ func checkFields(d *json.Decoder) error {
 
 // decodeStrict reads one JSON object that has no fields but v's, each at most once.
 func decodeStrict(body []byte, v any) error {
+	switch trimmed := bytes.TrimLeft(body, " \t\r\n"); {
+	case !utf8.Valid(body):
+		return errors.New("it is not UTF-8")
+	case len(trimmed) > 0 && trimmed[0] != '{':
+		return errors.New("it is not an object")
+	}
 	err := checkFields(json.NewDecoder(bytes.NewReader(body)))
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
@@ -160,7 +167,8 @@ func decodeStrict(body []byte, v any) error {
 
 // adminUsers answers below /ai_gateway/users.
 func (a *App) adminUsers(w http.ResponseWriter, r *http.Request, rest []string) error {
-	ctx, stop := context.WithTimeout(r.Context(), accountTime)
+	// To its end, also when nobody waits for it: others are told of what has changed.
+	ctx, stop := context.WithTimeout(context.WithoutCancel(r.Context()), accountTime)
 	defer stop()
 	switch {
 	case len(rest) == 0 && r.Method == http.MethodGet:

@@ -126,6 +126,9 @@ func (x *exchange) admit(chain *rotation.Chain, cacheKey string) (state.Admitted
 		ctx = context.WithoutCancel(ctx)
 	}
 	got := x.h.app.store.Admit(ctx, a)
+	if x.left { // it is counted, and nobody is there to be told
+		return got, false
+	}
 	x.showLimit(&got)
 	switch {
 	case got.Refused:

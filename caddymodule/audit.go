@@ -211,6 +211,9 @@ func (j *journal) Destruct() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.shut = true
+	if n := j.strangers.skipped.Load(); n > 0 {
+		j.logger.Info("refusals that left no event, for there were too many, since the last one that did", zap.Int64("refusals", n))
+	}
 	if j.log != nil {
 		closings.start(j.dir, j.logger, j.log.Close)
 	}

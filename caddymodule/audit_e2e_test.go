@@ -300,14 +300,30 @@ func TestStrangersLeaveRoom(t *testing.T) {
 		g.chat("nobody/m", false, bearer("ann-secret")...).want(t, 404)
 	}
 	var known, unknown int
-	for _, e := range g.events(dir) {
-		if e.UserID == "ann" {
-			known++
-		} else {
-			unknown++
+	count := func() bool {
+		known, unknown = 0, 0
+		for _, e := range g.events(dir) {
+			if e.UserID == "ann" {
+				known++
+			} else {
+				unknown++
+			}
 		}
+		return known == 15
 	}
-	if known != 15 || unknown != strangersByAddress {
+	eventually(t, "all of hers are recorded", count)
+	if unknown != strangersByAddress {
+		t.Errorf("recorded: %d of who is known, %d of who is not", known, unknown)
+	}
+	// With anonymous callers let in nothing has changed for those who are refused, nor
+	// for those who are over a limit.
+	g.mustLoad(config{global: g.last.global, handler: "auth optional\nrate_limit 3 47m"})
+	for range 30 {
+		g.do(http.MethodGet, "/v1/models/nothing", "").want(t, 404)
+		g.chat("nobody/m", false, bearer("ann-secret")...)
+	}
+	eventually(t, "what is not cheap is recorded", func() bool { count(); return known >= 15+3 })
+	if known > 15+3+strangersByAddress || unknown > 2*strangersByAddress {
 		t.Errorf("recorded: %d of who is known, %d of who is not", known, unknown)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -95,11 +96,11 @@ func TestClientDoesNotRead(t *testing.T) {
 			if s := g.provider("up"); !well(s, "m") {
 				t.Errorf("the client has marked something: %+v", s)
 			}
-			// Slower than the timeout, and never silent for as long.
+			// Much slower than the timeout, and never silent for as long.
 			res := g.open(http.MethodPost, "/v1/chat/completions", strings.NewReader(body))
 			defer res.Body.Close()
 			b, whole := make([]byte, 512<<10), ""
-			for pause := time.NewTicker(10 * time.Millisecond); ; <-pause.C {
+			for pause := time.NewTicker(30 * time.Millisecond); ; <-pause.C {
 				n, err := io.ReadFull(res.Body, b)
 				whole = whole[max(0, len(whole)-100):] + string(b[:n])
 				if err != nil {
@@ -114,6 +115,62 @@ func TestClientDoesNotRead(t *testing.T) {
 			}
 		})
 	}
+}
+
+// How long a client may take has nothing to do with how long an upstream thinks, also
+// over HTTP/2, where a deadline passes without anybody writing.
+//
+// contract: S4
+func TestWriteTimeoutAndSilence(t *testing.T) {
+	u := newUpstream(t)
+	goOn := make(chan struct{})
+	u.when("", func(w http.ResponseWriter, r *http.Request) {
+		raw("text/event-stream", roleEvent+contentEvent)(w, r)
+		<-goOn
+		raw("text/event-stream", finishEvent+doneEvent)(w, r)
+	})
+	g := start(t, config{head: "servers {\nprotocols h1 h2c\n}", global: "provider up openai {\n base_url " + u.base() + "\n}", handler: "auth off\nkeep_alive off\nwrite_timeout 200ms"})
+	for _, h2 := range []bool{false, true} {
+		var p http.Protocols
+		p.SetHTTP1(!h2)
+		p.SetUnencryptedHTTP2(h2)
+		tr := &http.Transport{Protocols: &p}
+		g.client = &http.Client{Transport: tr}
+		time.AfterFunc(600*time.Millisecond, func() { goOn <- struct{}{} })
+		a := g.chat("up/m", true)
+		tr.CloseIdleConnections()
+		if want := map[bool]string{false: "HTTP/1.1", true: "HTTP/2.0"}[h2]; a.Proto != want || a.err != nil || !strings.HasSuffix(a.body, doneEvent) {
+			t.Errorf("%s, %v: %s", a.Proto, a.err, a.body)
+		}
+	}
+}
+
+// Small answers fill the buffers on the way, too: a client that asks and never reads
+// holds its place no longer than any other.
+//
+// fault: K10
+func TestClientAsksAndNeverReads(t *testing.T) {
+	u := newUpstream(t)
+	u.when("", raw("application/json", strings.Replace(goodAnswer, `"Hello"`, `"`+strings.Repeat("x", 12<<10)+`"`, 1)))
+	g := start(t, config{global: "token ann never-reads\nprovider up openai {\n base_url " + u.base() + "\n}", handler: "write_timeout 300ms\nconcurrency 1"})
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", g.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := chatBody("up/m", false)
+	request := fmt.Sprintf("POST /v1/chat/completions HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nAuthorization: Bearer never-reads\r\nContent-Length: %d\r\n\r\n%s", g.addr, len(body), body)
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		for {
+			if _, err := io.WriteString(conn, request); err != nil {
+				return // cut off
+			}
+		}
+	})
+	defer asking.Wait()
+	defer conn.Close()
+	eventually(t, "it is cut off", func() bool { return strings.Contains(g.logged(), `"outcome":"canceled"`) })
+	eventually(t, "its place is free", func() bool { return g.chat("up/m", false, bearer("never-reads")...).StatusCode == 200 })
 }
 
 // security: X2, X3

@@ -155,7 +155,7 @@ func (x *exchange) complete(ep openai.Endpoint) {
 	}
 	if e != nil || x.left {
 		// It counts like any other, or asking for nonsense would be free (security X12).
-		if x.admitted() && !x.left {
+		if x.admitted() {
 			x.fail(e)
 		}
 		return
@@ -175,6 +175,9 @@ func (x *exchange) complete(ep openai.Endpoint) {
 			found = "hit"
 		}
 		metrics.cache.WithLabelValues(found).Inc()
+		if admitted.Cached != nil && !x.cached && chain.Rotates() { // what was found there took the place of a start
+			admitted.Start = x.h.app.store.Admit(x.r.Context(), state.Admission{Chain: chain.Name}).Start
+		}
 		x.w.Header()[headerCache] = []string{found}
 		if x.cached {
 			x.recordRequest(req)
@@ -252,26 +255,18 @@ func (x *exchange) answer(body []byte) {
 	if x.status == 0 {
 		x.status = http.StatusOK
 	}
-	x.w.WriteHeader(x.status)
-	if t := time.Duration(x.h.WriteTimeout); t > 0 && len(body) > bufferedAnswer {
-		control := http.NewResponseController(x.w)
-		if control.SetWriteDeadline(time.Now().Add(t)) == nil {
-			defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
-		}
-	}
-	n, err := x.w.Write(body)
+	p := &patience{ResponseWriter: x.w, time: time.Duration(x.h.WriteTimeout)}
+	p.WriteHeader(x.status)
+	n, err := p.Write(body)
 	x.sent += n
-	if err != nil {
+	if p.end() != nil || err != nil {
 		x.left = true
 	}
 }
 
-// bufferedAnswer is what a connection takes without a client that reads.
-const bufferedAnswer = 16 << 10
-
 // newStream begins a stream.
 func (x *exchange) newStream() *openai.StreamWriter {
-	return openai.NewStreamWriter(x.w, time.Duration(x.h.KeepAlive), time.Duration(x.h.WriteTimeout))
+	return openai.NewStreamWriter(x.w, time.Duration(x.h.KeepAlive), time.Duration(x.h.WriteTimeout), x.r.ProtoMajor)
 }
 
 // write sends events.
@@ -433,7 +428,9 @@ func (x *exchange) fail(e *openai.Error) {
 		return
 	}
 	x.wrote = true
-	e.WriteTo(x.w)
+	p := &patience{ResponseWriter: x.w, time: time.Duration(x.h.WriteTimeout)}
+	e.WriteTo(p)
+	_ = p.end() // whoever takes no error has none to be told
 }
 
 // end closes the exchange: a panic of this request ends here (security X14),

@@ -111,9 +111,10 @@ func (x *exchange) ownKeys() *rotation.OwnKeys {
 // (security X12). Whoever uses a stolen token up must not keep its owner from revoking
 // it: what is taken away is not counted.
 func (x *exchange) registered() bool {
-	if !x.identify() || x.r.Method != http.MethodDelete && !x.admitted() {
-		return false
-	}
+	return x.identify() && (x.r.Method == http.MethodDelete || x.admitted()) && x.isRegistered()
+}
+
+func (x *exchange) isRegistered() bool {
 	if x.caller == nil {
 		x.refuse(http.StatusForbidden, "not_registered", "Only registered users have this: the configuration knows you, or an earlier handler.")
 		return false

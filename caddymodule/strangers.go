@@ -8,16 +8,17 @@ import (
 	"github.com/universal-ai-gateway/magicproxy/state"
 )
 
-// What is recorded of callers who are not let in, at most. They cost nothing else, may
-// come from anywhere, and as often as they like; what they leave must not push out of
-// the journal what others have done. One who is loud leaves room for the rest.
+// What is recorded of refusals that nobody's request stands behind, at most: so many at
+// once, and again so many a minute. They cost nothing else, may come from anywhere, and
+// as often as anybody likes; what they leave must not push out of the journal what others
+// have done. One who is loud leaves room for the rest.
 const (
 	strangersByAddress = 10
 	strangersInAll     = 60
 	strangersWindow    = time.Minute
 )
 
-// strangers bounds what a journal takes of callers who are not let in.
+// strangers bounds what a journal takes of callers who are not let in, or not any more.
 type strangers struct {
 	seen    *state.Memory
 	skipped atomic.Int64

@@ -56,9 +56,9 @@ func (x *exchange) recordEnd() {
 		if x.h.app.recorder.log() == nil {
 			return
 		}
-		if !x.known { // leaves a trace, too, within bounds
+		if x.cheap() { // leaves a trace, too, within bounds
 			var ok bool
-			if unrecorded, ok = x.h.app.recorder.strangers.admit(x.r.Context(), x.address()); !ok {
+			if unrecorded, ok = x.h.app.recorder.strangers.admit(x.r.Context(), x.whom()); !ok {
 				return
 			}
 		}
@@ -92,6 +92,14 @@ func (x *exchange) recordEnd() {
 	if x.kept != nil {
 		x.trail.Record(audit.Event{Model: model, Payload: audit.SessionEnd{Phase: x.kept.Phase, Steps: x.kept.Steps}})
 	}
+}
+
+// cheap reports whether the request was refused without having cost anything: nobody was
+// let in, or one who has used up a limit. What is our own trouble, or an upstream's, is
+// not.
+func (x *exchange) cheap() bool {
+	e := x.failure
+	return e != nil && (x.user == "" && e.Class == openai.ClassCaller || e.Class == openai.ClassPolicy)
 }
 
 // recordSession records that a run has taken its session.

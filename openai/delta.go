@@ -43,7 +43,7 @@ func (d *Delta) Scan(data []byte) error {
 		}
 		switch string(plainKey(key)) {
 		case "choices":
-		case "citations", "search_results": // of models that search: what the text refers to
+		case "citations", "search_results", "images", "related_questions", "videos": // of models that search
 			d.scanOther(&s)
 			continue
 		default:
@@ -114,6 +114,8 @@ func (d *Delta) scanChoice(s *scanner) {
 			}
 			d.scanMessage(s)
 			d.Whole = string(k) == "message" && d.grew(from)
+		case "logprobs":
+			d.scanOther(s)
 		default:
 			s.skip()
 		}

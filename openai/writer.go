@@ -19,6 +19,7 @@ type StreamWriter struct {
 	control *http.ResponseController
 	quiet   time.Duration
 	patient time.Duration // with a client that takes nothing
+	alone   bool          // a deadline that passes between two writes ends the stream, too
 
 	mu        sync.Mutex
 	timer     *time.Timer
@@ -31,9 +32,10 @@ type StreamWriter struct {
 
 // NewStreamWriter takes w over. After every silence of quiet a comment is sent,
 // the first of which commits the 200. A client that takes nothing for as long as patient,
-// or up to a second less, has gone. 0 or less means never, of both.
-func NewStreamWriter(w http.ResponseWriter, quiet, patient time.Duration) *StreamWriter {
-	s := &StreamWriter{w: w, control: http.NewResponseController(w), quiet: quiet, patient: patient}
+// or up to a second less, has gone. 0 or less means never, of both. major is the
+// request's version of HTTP.
+func NewStreamWriter(w http.ResponseWriter, quiet, patient time.Duration, major int) *StreamWriter {
+	s := &StreamWriter{w: w, control: http.NewResponseController(w), quiet: quiet, patient: patient, alone: major != 1}
 	if quiet > 0 {
 		s.mu.Lock() // the first tick may come before timer is set
 		defer s.mu.Unlock()
@@ -112,18 +114,30 @@ func (s *StreamWriter) write(events []byte) {
 		h.Set("X-Accel-Buffering", "no")
 		s.w.WriteHeader(http.StatusOK)
 	}
-	if s.timer != nil || s.patient > 0 {
-		s.last = time.Now()
-		s.limit()
+	for len(events) > 0 && s.err == nil {
+		piece := events[:min(len(events), maxPiece)]
+		events = events[len(piece):]
+		if s.timer != nil || s.patient > 0 {
+			s.last = time.Now()
+			s.limit()
+		}
+		_, s.err = s.w.Write(piece)
 	}
-	if _, s.err = s.w.Write(events); s.err != nil {
+	if s.err != nil {
 		return
 	}
 	// A writer that cannot flush is no client that has left.
 	if err := s.control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		s.err = err
+		return
+	}
+	if s.alone {
+		s.unlimit()
 	}
 }
+
+// maxPiece is what a client has its time for: a slow one gets a large answer, too.
+const maxPiece = 64 << 10
 
 // limit sees to it that a write that begins now ends. The connection's deadline is moved
 // once a second, not with every write.
@@ -134,6 +148,14 @@ func (s *StreamWriter) limit() {
 	s.cut = s.last.Add(s.patient)
 	if s.control.SetWriteDeadline(s.cut) != nil { // a writer that has none
 		s.patient = 0
+	}
+}
+
+// unlimit takes the deadline back.
+func (s *StreamWriter) unlimit() {
+	if !s.cut.IsZero() && s.err == nil {
+		_ = s.control.SetWriteDeadline(time.Time{})
+		s.cut = time.Time{}
 	}
 }
 
@@ -163,7 +185,5 @@ func (s *StreamWriter) Close() {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	if !s.cut.IsZero() && s.err == nil {
-		_ = s.control.SetWriteDeadline(time.Time{}) // the connection's next answer has its own time
-	}
+	s.unlimit() // the connection's next answer has its own time
 }

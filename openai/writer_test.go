@@ -79,7 +79,7 @@ const committing = "OK text/event-stream"
 // contract: S7, S8
 func TestFirstWriteCommits(t *testing.T) {
 	c := newClient()
-	s := NewStreamWriter(c, 0, 0)
+	s := NewStreamWriter(c, 0, 0, 1)
 	defer s.Close()
 	if s.Committed() || c.take() != "" {
 		t.Fatal("committed before anything was written")
@@ -103,7 +103,7 @@ func TestFirstWriteCommits(t *testing.T) {
 // contract: S8
 func TestHeadersLeaveWithTheCommit(t *testing.T) {
 	c := newClient()
-	s := NewStreamWriter(c, 0, 0)
+	s := NewStreamWriter(c, 0, 0, 1)
 	defer s.Close()
 	s.SetHeader("X-AI-Gateway-Target", "a")
 	_, _ = s.Write([]byte("data: a\n\n"))
@@ -117,7 +117,7 @@ func TestHeadersLeaveWithTheCommit(t *testing.T) {
 func TestKeepAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient()
-		s := NewStreamWriter(c, 10*time.Second, 0)
+		s := NewStreamWriter(c, 10*time.Second, 0, 1)
 
 		pass(9999 * time.Millisecond)
 		c.expect(t)
@@ -156,7 +156,7 @@ func TestNoKeepAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, quiet := range []time.Duration{0, -1} {
 			c := newClient()
-			s := NewStreamWriter(c, quiet, 0)
+			s := NewStreamWriter(c, quiet, 0, 1)
 			pass(time.Hour)
 			c.expect(t)
 			s.Close()
@@ -170,7 +170,7 @@ func TestFail(t *testing.T) {
 	event := string(e.AppendEvent(nil))
 	t.Run("before the commit", func(t *testing.T) {
 		w := httptest.NewRecorder()
-		s := NewStreamWriter(w, time.Hour, 0)
+		s := NewStreamWriter(w, time.Hour, 0, 1)
 		s.Fail(e)
 		if w.Code != http.StatusBadGateway || w.Header().Get("Content-Type") != "application/json" || w.Body.String() != string(e.AppendJSON(nil)) {
 			t.Errorf("got %d %v %s", w.Code, w.Header(), w.Body)
@@ -181,7 +181,7 @@ func TestFail(t *testing.T) {
 	})
 	t.Run("after the commit", func(t *testing.T) {
 		c := newClient()
-		s := NewStreamWriter(c, 0, 0)
+		s := NewStreamWriter(c, 0, 0, 1)
 		_, _ = s.Write([]byte("data: a\n\n"))
 		s.Fail(e)
 		c.expect(t, committing, "data: a\n\n", "flush", event, "flush")
@@ -189,7 +189,7 @@ func TestFail(t *testing.T) {
 	t.Run("after a keep-alive", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := newClient()
-			s := NewStreamWriter(c, time.Second, 0)
+			s := NewStreamWriter(c, time.Second, 0, 1)
 			pass(time.Second)
 			s.Fail(e)
 			c.expect(t, committing, ": keep-alive\n\n", "flush", event, "flush")
@@ -199,7 +199,7 @@ func TestFail(t *testing.T) {
 	})
 	t.Run("is the end", func(t *testing.T) {
 		c := newClient()
-		s := NewStreamWriter(c, 0, 0)
+		s := NewStreamWriter(c, 0, 0, 1)
 		_, _ = s.Write([]byte("data: a\n\n"))
 		s.Fail(e)
 		c.take()
@@ -211,7 +211,7 @@ func TestFail(t *testing.T) {
 	})
 	t.Run("not after Close", func(t *testing.T) {
 		c := newClient()
-		s := NewStreamWriter(c, 0, 0)
+		s := NewStreamWriter(c, 0, 0, 1)
 		s.Close()
 		s.Fail(e)
 		c.expect(t)
@@ -227,7 +227,7 @@ func TestClientLeaves(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := NewStreamWriter(c, time.Second, 0)
+				s := NewStreamWriter(c, time.Second, 0, 1)
 				defer s.Close()
 				pass(time.Second) // a keep-alive is the first to see it
 				if c.take() == "" {
@@ -250,7 +250,7 @@ func TestClientLeaves(t *testing.T) {
 func TestCloseWhileKeepAlivesAreDue(t *testing.T) {
 	for range 200 {
 		c := newClient()
-		s := NewStreamWriter(c, time.Nanosecond, 0)
+		s := NewStreamWriter(c, time.Nanosecond, 0, 1)
 		for range 3 {
 			_, _ = s.Write([]byte("data: a\n\n"))
 		}
@@ -271,7 +271,7 @@ func TestCloseWhileKeepAlivesAreDue(t *testing.T) {
 func TestEventsArriveAtOnce(t *testing.T) {
 	next := make(chan struct{}, 1)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s := NewStreamWriter(w, time.Hour, 0)
+		s := NewStreamWriter(w, time.Hour, 0, 1)
 		defer s.Close()
 		for more := true; more; {
 			select {
@@ -324,7 +324,7 @@ func (u unflushable) WriteHeader(status int)      { u.rec.WriteHeader(status) }
 
 func TestWriterWithoutFlush(t *testing.T) {
 	rec := httptest.NewRecorder()
-	s := NewStreamWriter(unflushable{rec}, 0, 0)
+	s := NewStreamWriter(unflushable{rec}, 0, 0, 1)
 	defer s.Close()
 	for range 2 {
 		if _, err := s.Write([]byte("data: x\n\n")); err != nil {
@@ -345,7 +345,7 @@ func (panicking) Write([]byte) (int, error) { panic("a middleware's bug") }
 // security: X14
 func TestPanicInAKeepAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewStreamWriter(panicking{unflushable{httptest.NewRecorder()}}, time.Second, 0)
+		s := NewStreamWriter(panicking{unflushable{httptest.NewRecorder()}}, time.Second, 0, 1)
 		defer s.Close()
 		time.Sleep(3 * time.Second) //nolint:forbidigo // synctest's clock
 		if _, err := s.Write([]byte("data: x\n\n")); err == nil {
@@ -386,7 +386,7 @@ func (c *timed) Write(p []byte) (int, error) {
 func TestWriteDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &timed{client: newClient(), start: time.Now()}
-		s := NewStreamWriter(c, 0, 10*time.Second)
+		s := NewStreamWriter(c, 0, 10*time.Second, 1)
 		for range 30 {
 			pass(100 * time.Millisecond)
 			if _, err := s.Write([]byte("data: x\n\n")); err != nil {
@@ -406,7 +406,7 @@ func TestWriteDeadline(t *testing.T) {
 		}
 
 		c = &timed{client: newClient(), start: time.Now(), stalls: true}
-		s = NewStreamWriter(c, 0, 10*time.Second)
+		s = NewStreamWriter(c, 0, 10*time.Second, 1)
 		if _, err := s.Write([]byte("data: x\n\n")); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("%v", err)
 		}

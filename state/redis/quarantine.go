@@ -3,7 +3,9 @@ package redis
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"strings"
+	"sync"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -28,13 +30,48 @@ func field(provider, key, model string) string { return provider + "\n" + key + 
 // settled is how long what one has heard of may be on its way into the hash.
 const settled = 2 * time.Second
 
+// maxRested bounds what is remembered: callers choose the names of models.
+const maxRested = 4096
+
+// rested are fields that this process has put into the hash, and until when.
+type rested struct {
+	mu sync.Mutex
+	m  map[string]time.Time
+}
+
+func (r *rested) add(name string, until time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.m == nil {
+		r.m = make(map[string]time.Time)
+	}
+	if now := time.Now(); len(r.m) >= maxRested {
+		maps.DeleteFunc(r.m, func(_ string, until time.Time) bool { return !until.After(now) })
+	}
+	if len(r.m) < maxRested {
+		r.m[name] = until
+	}
+}
+
+func (r *rested) remove(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.m, name)
+}
+
+func (r *rested) has(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.m[name].After(time.Now())
+}
+
 // Rest implements state.Quarantine.
 func (q quarantine) Rest(r state.Rested) {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return
 	}
-	q.s.rested.Store(field(r.Provider, r.Key, r.Model), true)
+	q.s.rested.add(field(r.Provider, r.Key, r.Model), r.Until)
 	q.s.outbox.put(func(ctx context.Context, p goredis.Pipeliner) {
 		p.HSet(ctx, q.hash(), field(r.Provider, r.Key, r.Model), text)
 		p.PExpire(ctx, q.hash(), forgetAfter)
@@ -48,7 +85,7 @@ func (q quarantine) Well(provider, key, model string) {
 	if err != nil {
 		return
 	}
-	q.s.rested.Delete(field(provider, key, model))
+	q.s.rested.remove(field(provider, key, model))
 	q.s.outbox.put(func(ctx context.Context, p goredis.Pipeliner) { p.HDel(ctx, q.hash(), field(provider, key, model)) })
 	q.s.bus.Publish(topicQuarantine, text)
 }
@@ -107,9 +144,14 @@ type told struct{ at, until time.Time }
 func (w *watch) tell(r state.Rested) {
 	if name := field(r.Provider, r.Key, r.Model); r.Until.IsZero() {
 		delete(w.told, name)
-		w.s.rested.Delete(name)
-	} else {
-		w.told[name] = told{time.Now(), r.Until}
+		w.s.rested.remove(name)
+	} else if now := time.Now(); r.Until.After(now) {
+		if len(w.told) >= maxRested {
+			maps.DeleteFunc(w.told, func(_ string, t told) bool { return !t.until.After(now) })
+		}
+		if len(w.told) < maxRested { // of more it is not found out that they are well again
+			w.told[name] = told{now, r.Until}
+		}
 	}
 	w.f(r)
 }
@@ -135,12 +177,11 @@ func (w *watch) look(ctx context.Context) (next time.Duration) {
 	}
 	for name, t := range w.told {
 		_, rests := all[name]
-		_, ours := w.s.rested.Load(name) // may not have got there: Redis was away
+		ours := w.s.rested.has(name) // may not have got there: Redis was away
 		switch {
 		case rests:
 		case !t.until.After(now):
 			delete(w.told, name)
-			w.s.rested.Delete(name)
 		case ours:
 		case now.Sub(t.at) < settled:
 			next = settled

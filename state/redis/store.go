@@ -108,7 +108,7 @@ type Store struct {
 	outbox   *outbox
 	bus      *bus
 	sessions state.Sessions
-	rested   sync.Map // fields of the quarantine that this process has put there
+	rested   rested
 
 	ctx  context.Context // ends with the store
 	stop context.CancelFunc
