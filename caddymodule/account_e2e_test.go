@@ -1,14 +1,18 @@
 package caddymodule
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // kek is an encryption_key for tests.
@@ -399,5 +403,26 @@ func TestStrictDocuments(t *testing.T) {
 		if n := g.adminSend(http.MethodPost, "users", body, nil); n != 400 {
 			t.Errorf("%s: admin API: %d", body, n)
 		}
+	}
+}
+
+// Who revokes a token and leaves has revoked it: everybody is told, whoever waits.
+func TestAccountChangesRunToTheirEnd(t *testing.T) {
+	u := newUpstream(t)
+	t.Setenv("TEST_UP_KEY", "canary-up")
+	g := start(t, userConfig(t, u, "register 100 1h"))
+	h := &Handler{Auth: authBearer, MaxBody: defaultMaxBody, app: runningApp(), logger: zap.NewNop()}
+	for name, path := range map[string]string{"removed": http.MethodDelete + " /v1/user/tokens/%s", "rotated": http.MethodPost + " /v1/user/tokens/%s/rotate"} {
+		made := g.register(name)
+		g.chat("up/m", false, bearer(made.Token)...).want(t, 200) // it is remembered
+		ctx, leave := context.WithCancel(t.Context())
+		leave()
+		method, path, _ := strings.Cut(fmt.Sprintf(path, made.TokenID), " ")
+		r := httptest.NewRequestWithContext(ctx, method, path, nil)
+		r.Header.Set("Authorization", "Bearer "+made.Token)
+		x := newExchange(h, httptest.NewRecorder(), r)
+		x.serve()
+		x.end()
+		g.chat("up/m", false, bearer(made.Token)...).want(t, 401)
 	}
 }

@@ -209,6 +209,13 @@ func TestCacheThatCannotBeRead(t *testing.T) {
 		}
 	})
 	g := start(t, c)
+	targets := make(map[string]int)
+	for range 6 {
+		targets[g.ask("chat", `,"seed":9`, bearer("ann-secret")...).want(t, 200).Header.Get(HeaderTarget)]++
+	}
+	if targets["up/m"] != 3 || targets["up/m2"] != 3 {
+		t.Errorf("the rotation stands still: %v", targets)
+	}
 	for _, stream := range []string{"", `,"stream":true`} {
 		g.ask("chat", `,"seed":1`+stream, bearer("ann-secret")...).want(t, 200)
 		a := g.ask("chat", `,"seed":1`+stream, bearer("ann-secret")...).want(t, 200)
