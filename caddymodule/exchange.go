@@ -46,7 +46,6 @@ type exchange struct {
 
 	user     string        // an id that is never another's
 	userName string        // what people call it
-	known    bool          // it has been let in
 	caller   *users.Caller // if the store of users knows it
 	place    string        // what it occupies among the running, if anything
 

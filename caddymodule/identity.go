@@ -17,11 +17,6 @@ import (
 // identify finds out who calls. An earlier handler's word is taken; else a token
 // is needed, or none must be wrong (security X2).
 func (x *exchange) identify() bool {
-	x.known = x.authenticate()
-	return x.known
-}
-
-func (x *exchange) authenticate() bool {
 	const userID = "http.auth.user.id"
 	if id, ok := x.repl.GetString(userID); ok && id != "" {
 		x.user, x.userName = id, id

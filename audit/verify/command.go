@@ -137,7 +137,7 @@ func Verify(ctx context.Context, c Command, out io.Writer) error {
 		return err
 	}
 	if !s.OK {
-		return fmt.Errorf("%w: %d problems", ErrNotWhole, s.wrong())
+		return fmt.Errorf("%w: %d problems", ErrNotWhole, s.Wrong())
 	}
 	return nil
 }
@@ -168,5 +168,5 @@ func (p *progress) tell() {
 	if p.total > 0 {
 		of = fmt.Sprintf(" of %d", p.total)
 	}
-	p.c.say("%d%s events, %.0f/s, %d problems\n", n, of, float64(n)/time.Since(p.began).Seconds(), p.check.sum.wrong())
+	p.c.say("%d%s events, %.0f/s, %d problems\n", n, of, float64(n)/time.Since(p.began).Seconds(), p.check.sum.Wrong())
 }

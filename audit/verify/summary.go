@@ -58,8 +58,8 @@ type Problem struct {
 	Text    string `json:"text"`
 }
 
-// wrong is how many things are.
-func (s *Summary) wrong() uint64 {
+// Wrong is how many things are wrong.
+func (s *Summary) Wrong() uint64 {
 	return s.Missing + s.Disorder + s.Conflicts + s.Violations + s.Unreadable
 }
 
@@ -69,7 +69,7 @@ func (c *Checker) Summary() Summary {
 	s := c.sum
 	s.Types = maps.Clone(s.Types)
 	s.Problems = append(c.gapProblems(), s.Problems...)
-	s.OK = s.wrong() == 0
+	s.OK = s.Wrong() == 0
 	return s
 }
 
@@ -125,7 +125,7 @@ func (s *Summary) WriteTable(w io.Writer) error {
 	}
 	word := "ok"
 	if !s.OK {
-		word = fmt.Sprintf("NOT OK: %d problems", s.wrong())
+		word = fmt.Sprintf("NOT OK: %d problems", s.Wrong())
 	}
 	_, err := fmt.Fprintln(w, word)
 	return err

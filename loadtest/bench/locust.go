@@ -9,7 +9,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -69,11 +68,8 @@ func runLocust(ctx context.Context, args []string) error {
 		return fmt.Errorf("-config %s: there are %s and %s", p.Config, embedded, fullConfig)
 	}
 	for _, path := range []*string{&p.caddy, &p.locust} {
-		found, err := exec.LookPath(*path)
-		if err != nil {
-			return fmt.Errorf("%w (make build and scripts/locust make them)", err)
-		}
-		if *path, err = filepath.Abs(found); err != nil {
+		var err error
+		if *path, err = executable(*path); err != nil {
 			return err
 		}
 	}
@@ -267,15 +263,7 @@ func startFloor(dir string) (*standing, error) {
 
 // startGateway runs a Caddy with the committed configuration and waits until it is ready.
 func (p *locustPlan) startGateway(ctx context.Context) (*standing, error) {
-	addr, err := freeAddr()
-	if err != nil {
-		return nil, err
-	}
-	admin, err := freeAddr()
-	if err != nil {
-		return nil, err
-	}
-	_, port, err := net.SplitHostPort(addr)
+	addr, port, admin, err := caddyAddrs()
 	if err != nil {
 		return nil, err
 	}

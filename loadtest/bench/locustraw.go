@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -93,15 +94,7 @@ func gather(into map[string]*series, all []sample, ramp time.Duration, name func
 	if len(all) == 0 {
 		return
 	}
-	first := slices.MinFunc(all, func(a, b sample) int {
-		switch {
-		case a.start < b.start:
-			return -1
-		case a.start > b.start:
-			return 1
-		}
-		return 0
-	}).start
+	first := slices.MinFunc(all, func(a, b sample) int { return cmp.Compare(a.start, b.start) }).start
 	for _, x := range all {
 		if x.start < first+ramp.Seconds() && x.problem == "" && x.name != rowRegister {
 			continue

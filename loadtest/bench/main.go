@@ -19,9 +19,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -44,16 +42,20 @@ func main() {
 func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if len(os.Args) > 1 && os.Args[1] == "mock" {
-		return runMock(ctx, os.Args[2:])
+	subcommand, args := "", os.Args[1:]
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		subcommand, args = args[0], args[1:]
 	}
-	if len(os.Args) > 1 && os.Args[1] == "upstream" {
+	switch subcommand {
+	case "mock":
+		return runMock(ctx, args)
+	case "upstream":
 		fs := flag.NewFlagSet("upstream", flag.ExitOnError)
 		var t timing
 		fs.DurationVar(&t.pace, "pace", time.Second, "between the events of slow streams")
 		fs.DurationVar(&t.delay, "delay", 0, "before an answer")
 		fs.DurationVar(&t.between, "between", 0, "between the events of streams")
-		if err := fs.Parse(os.Args[2:]); err != nil {
+		if err := fs.Parse(args); err != nil {
 			return err
 		}
 		return runUpstream(t)
@@ -61,14 +63,13 @@ func run() error {
 	if !procSupported {
 		return errors.New("CPU and memory of other processes are read from /proc: linux only")
 	}
-	if len(os.Args) > 1 && os.Args[1] == "locust" {
-		return runLocust(ctx, os.Args[2:])
-	}
-	if len(os.Args) > 1 && os.Args[1] == "sweep" {
-		return runSweep(ctx, os.Args[2:])
-	}
-	if len(os.Args) > 1 && os.Args[1] == "soak" {
-		return runSoak(ctx, os.Args[2:])
+	switch subcommand {
+	case "locust":
+		return runLocust(ctx, args)
+	case "sweep":
+		return runSweep(ctx, args)
+	case "soak":
+		return runSoak(ctx, args)
 	}
 
 	var (
@@ -103,11 +104,8 @@ func run() error {
 		return errors.New("counts, rates and durations must be above zero")
 	}
 
-	binary, err := exec.LookPath(*caddy)
+	binary, err := executable(*caddy)
 	if err != nil {
-		return fmt.Errorf("%w (make build makes bin/caddy)", err)
-	}
-	if binary, err = filepath.Abs(binary); err != nil { // children run in directories of their own
 		return err
 	}
 	if *agents > 0 {

@@ -125,3 +125,24 @@ func freeAddr() (string, error) {
 	defer ln.Close()
 	return ln.Addr().String(), nil
 }
+
+// caddyAddrs are the addresses of a Caddy to be started: where it serves, the port of that, and its admin API's.
+func caddyAddrs() (addr, port, admin string, err error) {
+	if addr, err = freeAddr(); err != nil {
+		return "", "", "", err
+	}
+	if admin, err = freeAddr(); err != nil {
+		return "", "", "", err
+	}
+	_, port, err = net.SplitHostPort(addr)
+	return addr, port, admin, err
+}
+
+// executable finds a program, and says where from anywhere: children run in directories of their own.
+func executable(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("%w (make build and make locust make what is missing)", err)
+	}
+	return filepath.Abs(path)
+}

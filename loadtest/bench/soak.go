@@ -8,8 +8,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,11 +29,8 @@ func runSoak(ctx context.Context, args []string) error {
 	if fs.NArg() > 0 || *length < 5*time.Second || *stalled < 1 || *only != "" && *only != "overload" && *only != "stalled" {
 		return errors.New("unexpected argument, -time below 5s, no client that does not read, or an unknown part")
 	}
-	binary, err := exec.LookPath(*caddy)
+	binary, err := executable(*caddy)
 	if err != nil {
-		return fmt.Errorf("%w (make build makes bin/caddy)", err)
-	}
-	if binary, err = filepath.Abs(binary); err != nil {
 		return err
 	}
 	if err := raiseFileLimit(uint64(4**stalled + 2000)); err != nil {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -80,11 +79,8 @@ func runSweep(ctx context.Context, args []string) error {
 	if fs.NArg() > 0 || p.Rounds < 1 || p.Length <= 0 {
 		return errors.New("unexpected argument, or a count that is not above zero")
 	}
-	binary, err := exec.LookPath(*caddy)
+	binary, err := executable(*caddy)
 	if err != nil {
-		return fmt.Errorf("%w (make build makes bin/caddy)", err)
-	}
-	if binary, err = filepath.Abs(binary); err != nil {
 		return err
 	}
 	names, err := parseTargets(ctx, *targets, binary)

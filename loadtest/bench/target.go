@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -130,15 +129,7 @@ func startCaddy(dir, caddy, name string, upstreams []string, token string, size,
 	if err := os.WriteFile(config, text, 0o600); err != nil {
 		return nil, err
 	}
-	addr, err := freeAddr()
-	if err != nil {
-		return nil, err
-	}
-	admin, err := freeAddr()
-	if err != nil {
-		return nil, err
-	}
-	_, port, err := net.SplitHostPort(addr)
+	addr, port, admin, err := caddyAddrs()
 	if err != nil {
 		return nil, err
 	}

@@ -134,7 +134,7 @@ func (m *watch) tell() error {
 		types = append(types, fmt.Sprintf("%s %d", t, s.Types[t]))
 	}
 	_, err := fmt.Fprintf(m.out, "%4.0f s %9d events %7.0f/s %6d open %4d doubles %4d wrong  %s\n", now.Sub(m.start).Seconds(), s.Events, rate, s.Open, s.Doubles,
-		s.Missing+s.Disorder+s.Conflicts+s.Violations+s.Unreadable, strings.Join(types, ", "))
+		s.Wrong(), strings.Join(types, ", "))
 	return err
 }
 

@@ -181,19 +181,11 @@ func (s *Store) Tokens(ctx context.Context, name, id string) (all []users.Token,
 // RemoveToken implements users.Store.
 func (s *Store) RemoveToken(ctx context.Context, name, id, token string) (t users.Token, err error) {
 	err = s.update(ctx, false, func(tx *bolt.Tx) error {
-		r, err := owned(tx, name, id)
+		r, taken, err := take(tx, name, id, token)
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(r.Tokens, byID(token))
-		if i < 0 {
-			return users.ErrUnknown
-		}
-		t = r.Tokens[i].token()
-		if err := tx.Bucket(tokensBucket).Delete(t.Hash[:]); err != nil {
-			return err
-		}
-		r.Tokens = slices.Delete(r.Tokens, i, i+1)
+		t = taken
 		return store(tx, name, r)
 	})
 	return t, err
@@ -205,25 +197,34 @@ func (s *Store) ReplaceToken(ctx context.Context, name, id, token string, fresh 
 		return old, errName
 	}
 	err = s.update(ctx, false, func(tx *bolt.Tx) error {
-		r, err := owned(tx, name, id)
-		if err != nil {
+		r, taken, err := take(tx, name, id, token)
+		switch {
+		case err != nil:
 			return err
+		case taken.Hash == fresh.Hash:
+			return users.ErrTaken
 		}
-		i := slices.IndexFunc(r.Tokens, byID(token))
-		if i < 0 {
-			return users.ErrUnknown
-		}
-		old = r.Tokens[i].token()
-		r.Tokens = slices.Delete(r.Tokens, i, i+1)
-		if err := give(tx, name, r, fresh); err != nil {
-			return err
-		}
-		return tx.Bucket(tokensBucket).Delete(old.Hash[:])
+		old = taken
+		return give(tx, name, r, fresh)
 	})
 	if err != nil {
 		return users.Token{}, err
 	}
 	return old, nil
+}
+
+// take takes a token out of a record, which the caller writes. ErrUnknown.
+func take(tx *bolt.Tx, name, id, token string) (r *record, t users.Token, err error) {
+	if r, err = owned(tx, name, id); err != nil {
+		return nil, t, err
+	}
+	i := slices.IndexFunc(r.Tokens, byID(token))
+	if i < 0 {
+		return nil, t, users.ErrUnknown
+	}
+	t = r.Tokens[i].token()
+	r.Tokens = slices.Delete(r.Tokens, i, i+1)
+	return r, t, tx.Bucket(tokensBucket).Delete(t.Hash[:])
 }
 
 func byID(id string) func(token) bool { return func(t token) bool { return t.ID == id } }
